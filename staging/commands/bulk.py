@@ -116,20 +116,34 @@ def _run(options: argparse.Namespace) -> Result:
 
 def _ask(options: argparse.Namespace, work: str, wanted: dict[str, object]) -> dict[str, Any]:
     told = {"account": options.account} | wanted
-    return ask(data_of(options).root, f"bulk.{work}", told)
+    name = f"bulk.{work}"
+    try:
+        return ask(data_of(options).root, name, told)
+    except StagingError as error:  # the name of the work is between the command and the server
+        raise type(error)(str(error).removeprefix(f"{name}: ")) from error
 
 
 def _package(options: argparse.Namespace) -> int:
-    """Return the package of the version to verify, of the one product that is named, or of the default one."""
+    """Return the package of the version to verify, of the one product that is named, or of the one that has it."""
     from staging.commands.common import product_of
-    from staging.store import releases
+    from staging.store import product_setup, releases
 
     if len(options.product) > 1:
         raise StagingError("verify: a version is of one product; give --product once")
-    named = argparse.Namespace(product=options.product[0] if options.product else None)
     with store(options) as database:
-        product = product_of(named, database)
-        return database.call(releases.package_of, product.id, options.to).id
+        if options.product:
+            product = product_of(argparse.Namespace(product=options.product[0]), database)
+            return database.call(releases.package_of, product.id, options.to).id
+        packages = database.call(releases.packages)
+        found = {each.product_id: each.id for each, version in packages if version == options.to}
+        views = database.call(product_setup.products)
+    if len(found) == 1:
+        return next(iter(found.values()))
+    names = sorted(view.product.name for view in views if view.product.id in found)
+    raise StagingError(
+        f"version {options.to}: "
+        + (f"{', '.join(names)} have it; say --product" if names else "there is no package")
+    )
 
 
 def _preview_lines(action: str, preview: dict[str, Any]) -> list[str]:

@@ -21,9 +21,10 @@ from staging.commands.command_socket import open_command_socket
 from staging.data_dir import DataDir
 from staging.identity.rights import Role
 from staging.opening import open_store
-from staging.store import Database, accounts, devices, tags
+from staging.store import Database, accounts, devices, product_setup, products, releases, tags
 from staging.store.bulk import Action, Outcome, Why
-from staging.store.models import Binding
+from staging.store.models import UNVERIFIED, Binding
+from staging.store.releases import Target
 from tests.staging.test_bulk_jobs import Hands
 
 A, B, C, D = (digit * 14 for digit in "abcd")
@@ -148,7 +149,28 @@ def test_what_is_wrong_is_named(
     data: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], told: str
 ) -> None:
     assert run(data, *words, "--yes") == 1
-    assert told in capsys.readouterr().err
+    complained = capsys.readouterr().err
+    assert told in complained
+    assert "bulk." not in complained
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_version_to_verify_is_found_whatever_its_product_is(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = Database(DataDir(data).database)
+    lamp = database.call(product_setup.add_product, "lamp", 0, test_devices=0).id
+    first = database.call(products.default_product, 0).id
+    for product, version in ((lamp, "3.0"), (first, "3.0"), (lamp, "3.1")):
+        target = Target(f"{product}-{version}.tar", 1, "0" * 32, "0" * 64)
+        database.call(
+            releases.add_package, version, target, "", 0, product_id=product, status=UNVERIFIED
+        )
+    database.close()
+    assert run(data, "verify", A, "--to", "3.1", "--account", "ada") == 0
+    assert "left out, of another product: 1" in capsys.readouterr().out
+    assert run(data, "verify", A, "--to", "3.0", "--account", "ada") == 1
+    assert "version 3.0: lamp, story-machine have it; say --product" in capsys.readouterr().err
 
 
 def test_without_a_server_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

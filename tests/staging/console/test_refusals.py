@@ -3,8 +3,14 @@
 # ruff: noqa: RUF001  # Chinese sentences have Chinese commas
 from __future__ import annotations
 
+import gzip
+import io
+import tarfile
+
 import pytest
 
+from ota.errors import ContentError
+from ota.install.package import open_package, read_first_info
 from staging.rollouts import phases, settings
 from staging.rollouts.decision import Act, State, check_act
 from staging.store import bulk, tags, webhooks
@@ -104,8 +110,8 @@ def test_other_objects_are_shown_by_their_members(page: Page) -> None:
     script = """
       const [values, done] = arguments;
       import('/console/static/js/events.js').then(({ membersText }) => done(values.map(membersText)))"""
-    values = (
-        {"room": "nursery", "level": 3, "on": [1, {"a": None}]},
+    values: tuple[object, ...] = (
+        {"level": 3, "on": [1, {"a": None}], "room": "nursery"},
         {},
         [1, 2],
         None,
@@ -115,7 +121,7 @@ def test_other_objects_are_shown_by_their_members(page: Page) -> None:
     )
     shown = page.browser.execute_async_script(script, values)
     assert shown == [
-        'room: nursery · level: 3 · on: [1,{"a":null}]',
+        'level: 3 · on: [1,{"a":null}] · room: nursery',
         "",
         "[1,2]",
         "null",
@@ -123,6 +129,32 @@ def test_other_objects_are_shown_by_their_members(page: Page) -> None:
         "text",
         "true",
     ]
+
+
+def broken_packages() -> dict[str, str]:
+    """Return what `ota.install` says of bytes that are no package, and how it begins in Chinese."""
+    tarred = io.BytesIO()
+    with tarfile.open(fileobj=tarred, mode="w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("a.txt"))
+    whole = tarred.getvalue()
+    return {
+        refusal_of_package(b"text"): "不是 gzip 压缩的文件",
+        "Compressed file ended before the end-of-stream marker was reached": "文件不完整",
+        "Error -3 while decompressing data: invalid distance too far back": "压缩的数据已损坏",
+        refusal_of_package(gzip.compress(b"x" * 600)): "压缩包里不是完整的 tar",
+        refusal_of_package(gzip.compress(bytes(1024))): "里面没有文件，应有 release.json",
+        refusal_of_package(whole): "第一个文件是 a.txt，应为 release.json",
+        "holds 5 bytes, release.json says 6": "内容有 5 字节，release.json 写的是 6",
+        "member '../x': a way out of the release": "文件 '../x'：路径离开了固件目录",
+        "package too big: more than 5 bytes unpacked": "解压后太大",
+    }
+
+
+def refusal_of_package(data: bytes) -> str:
+    read = io.BufferedReader(io.BytesIO(data))
+    with pytest.raises(ContentError) as caught, open_package(read, 10_000) as tar:  # type: ignore[arg-type]  # a file, says typeshed
+        read_first_info(tar)
+    return str(caught.value).partition(": ")[2]
 
 
 def test_refusals_are_in_chinese(page: Page) -> None:
@@ -139,6 +171,7 @@ def test_refusals_are_in_chinese(page: Page) -> None:
         str(FieldError("odd", 1, "something new")): "odd：得到 1，应为 something new",
         "batch 0001: the product has one already": "批次 0001 已存在",
         "nobody knows this": "nobody knows this",
+        **broken_packages(),
         **fleet(),
     }
     script = """

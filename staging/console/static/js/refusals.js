@@ -73,7 +73,21 @@ const EXPECTED = [
   [/^https:\/\/HOST\/… of at most (\d+) characters, .+$/, (high) => `以 https 开头、带主机的地址，至多 ${high} 个字符，不含用户名、密码和 #`],
   [/^at most (\d+) of one app$/, (high) => `每个 APP 至多 ${high} 个`],
 ];
+// Why devices refuse a member of a package (ota/install/unpack.py).
+const MEMBERS = {
+  "a name that is taken already": "文件名重复", "a name that is too long": "文件名太长", "a size below 0": "大小无效", "an absolute name": "绝对路径",
+  "a way out of the release": "路径离开了固件目录", "a link": "链接", "neither file nor folder": "既不是文件也不是目录", "outside lib/": "不在 lib/ 里",
+};
 const WHOLE = [
+  [/^Not a gzipped file/, () => "不是 gzip 压缩的文件"],
+  [/^Compressed file ended before/, () => "文件不完整"],
+  [/^(?:Error -?\d+ while decompressing|CRC check failed|Incorrect length of data|Unknown compression)/, () => "压缩的数据已损坏"],
+  [/^(?:(?:truncated|empty|invalid|bad|missing) (?:header|checksum|or bad)|unexpected end of data|end of file header)/, () => "压缩包里不是完整的 tar"],
+  [/^first member is nothing, expected (\S+)/, (wanted) => `里面没有文件，应有 ${wanted}`],
+  [/^first member is '?(.+?)'? \(\d+ bytes\), expected (\S+)/, (name, wanted) => `第一个文件是 ${name}，应为 ${wanted}`],
+  [/^holds (\d+) bytes, (\S+) says (\d+)$/, (size, file, told) => `内容有 ${size} 字节，${file} 写的是 ${told}`],
+  [/^member (.+): ([^:]+)$/s, (name, what) => `文件 ${name}：${MEMBERS[what] ?? what}`],
+  [/^package too big: .+$/, () => "解压后太大"],
   [/^batch (.+): the product has one already$/, (name) => `批次 ${name} 已存在`],
   [/^product (.+): there is one already$/, (name) => `产品 ${name} 已存在`],
   [/^account (.+): there is one already$/, (name) => `账号 ${name} 已存在`],
