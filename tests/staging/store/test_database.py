@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from staging.errors import StagingError, StoreBusyError
-from staging.store import Database, devices
+from staging.store import Database, devices, engine
 from staging.store import database as database_module
 from staging.store.models import Device, Product, Report
 
@@ -27,7 +27,7 @@ def test_the_file_is_as_safe_as_it_should_be(database: Database) -> None:
         names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         return [session.scalar(text(f"PRAGMA {name}")) for name in names]
 
-    assert database.call(pragmas) == ["wal", 2, 1, 5000]
+    assert database.call(pragmas) == ["wal", 2, 1, engine.BUSY_TIMEOUT_MS]
 
 
 def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
