@@ -14,9 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
 from staging.store.engine import SQLITE, migrating_engine, shown
+from staging.store.models import Base
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 VERSION_TABLE = "alembic_version"
+# Tables that an error names.
+NAMED = 5
 # Databases from before the revisions have exactly the tables of this one.
 FIRST = "0001"
 FIRST_TABLES = frozenset({
@@ -44,6 +47,7 @@ def bring_up_to_date(reader: Engine, url: URL) -> None:
     """
     with reader.connect() as connection:
         if version(connection) == revisions()[-1]:
+            _check_tables(connection, url)
             return
     engine = migrating_engine(url)
     try:
@@ -97,14 +101,31 @@ def _upgrade(connection: Connection, url: URL) -> None:
 
 
 def _has_first_tables(connection: Connection, url: URL) -> bool:
-    """Return whether all tables of `FIRST` exist; raises StagingError if only some do."""
-    present = FIRST_TABLES & set(inspect(connection).get_table_names())
+    """Return whether all tables of `FIRST` exist.
+
+    Raises:
+        StagingError: only some do, or a file has others: it is another program's, or was damaged.
+    """
+    names = set(inspect(connection).get_table_names())
+    # A database of a PostgreSQL may have tables of its extensions.
+    present = names if connection.dialect.name == SQLITE else FIRST_TABLES & names
     if present and present != FIRST_TABLES:
+        some = ", ".join(sorted(present)[:NAMED])
         raise StagingError(
-            f"{shown(url)}: has {', '.join(sorted(present))} and no {VERSION_TABLE}: "
-            "not a database of story-cloud, expected an empty one"
+            f"{shown(url)}: has {some} and no {VERSION_TABLE}: not a database of story-cloud, expected an empty one; "
+            "if it was one, put a backup back with `story-cloud restore FILE`"
         )
     return bool(present)
+
+
+def _check_tables(connection: Connection, url: URL) -> None:
+    """Refuse a database of this revision that lacks tables: every request would fail, and nobody would know why."""
+    missing = sorted(set(Base.metadata.tables) - set(inspect(connection).get_table_names()))
+    if missing:
+        raise StagingError(
+            f"{shown(url)}: lacks the table {', '.join(missing[:NAMED])}; "
+            "put a backup back with `story-cloud restore FILE`"
+        )
 
 
 def _check_foreign_keys(connection: Connection) -> None:

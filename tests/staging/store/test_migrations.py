@@ -208,6 +208,34 @@ def test_a_newer_schema_is_refused_and_left_alone(empty: Path | str) -> None:
         assert schema.version(connection) == "9999"
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("DROP TABLE audit", "lacks the table audit; put a backup back"),
+        ("DROP TABLE alembic_version", "and no alembic_version: not a database of story-cloud"),
+    ],
+)
+def test_a_store_that_lost_a_table_is_refused_with_what_to_do(
+    tmp_path: Path, change: str, said: str
+) -> None:
+    """It started, and every request failed; without its version a migration failed with a column's name."""
+    where = tmp_path / "cloud.sqlite"
+    Database(where).close()
+    with sqlite3.connect(where) as file:
+        file.execute(change)
+    with pytest.raises(StagingError, match=said):
+        Database(where)
+
+
+def test_another_programs_file_is_refused(tmp_path: Path) -> None:
+    """An empty cloud was made in it."""
+    where = tmp_path / "cloud.sqlite"
+    with sqlite3.connect(where) as file:
+        file.execute("CREATE TABLE contacts (name TEXT)")
+    with pytest.raises(StagingError, match="has contacts and no alembic_version: not a database"):
+        Database(where)
+
+
 def test_a_database_of_somebody_else_is_refused(empty: Path | str) -> None:
     with connected(empty) as connection:
         connection.execute(text("CREATE TABLE devices (name TEXT)"))
