@@ -62,6 +62,9 @@ class FamilyDesk:
     def greet(self, session: Session) -> None:
         """Begin to tell a device that has just said what it reads."""
         is_first = not session.greeted
+        if is_first:
+            # It may have gone while it was told: its telling ended with that connection, and says nothing of this one.
+            self._resting.pop(session.identity.uuid, None)
         if is_first and FAMILY in session.abilities and self._owns(session.identity.uuid):
             session.greeted = True
             session.spawn(self._say(session))

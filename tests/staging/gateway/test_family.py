@@ -90,6 +90,24 @@ async def test_a_device_whose_card_takes_nothing_keeps_its_token_and_is_told_lat
     assert renewal(cloud) is Renewal.DONE
 
 
+async def test_a_device_that_went_while_it_was_told_is_not_left_alone_when_it_is_back(
+    cloud: Any,
+) -> None:
+    device = await reading(cloud, FULL)
+    await told(cloud, device)
+    cloud.bind()
+    unbind(cloud)
+    await cloud.gateway.family.look()
+    await told(cloud, device)
+    await device.close()
+    back = await reading(cloud, FULL)
+    first = await told(cloud, back)
+    back.answers["PUT", "family"] = TAKEN
+    await cloud.gateway.family.look()
+    assert await told(cloud, back) == first
+    assert renewal(cloud) is Renewal.DONE
+
+
 async def test_a_device_that_shows_another_token_is_given_the_right_one(cloud: Any) -> None:
     """Its card was replaced: it shows the token of its profile."""
     device = await reading(cloud)
