@@ -7,6 +7,7 @@ of that (docs/launcher.md). The other commands are in `agent.parser`, for whoeve
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -62,13 +63,17 @@ def _run(options: Any) -> int:
 
 
 def _leave_dying_image(state: Path) -> None:
-    """On a machine with images, do what the launcher does for releases."""
-    if (state / "ota" / "rauc.json").exists():
+    """On a machine with images, do what the launcher does for releases.
+
+    A folder that cannot be read is no reason not to start: the agent says what is wrong with it.
+    """
+    if os.access(state / "ota" / "rauc.json", os.F_OK):
         from agent.updates.leaving import leave_dying_image  # noqa: PLC0415  # not where releases are
         from ota.launch.running import running_version  # noqa: PLC0415
 
         if not os.environ.get(ENV_SLOT):
-            leave_dying_image(state, running_version())
+            with contextlib.suppress(OSError):
+                leave_dying_image(state, running_version())
 
 
 if __name__ == "__main__":
