@@ -28,6 +28,8 @@ FILE_MAX = 192 * 1024
 WAITING_MAX = 400
 # Seconds in which events gather for one write.
 GATHER_SECONDS = 10.0
+# Seconds for which the agent's end waits for a card that hangs.
+WRITE_SECONDS = 5.0
 # Titles that are told apart, and characters of a value.
 TITLES_MAX, VALUE_MAX = 500, 80
 # Data points whose values are numbers, times and words of ours.
@@ -55,6 +57,7 @@ class EventJournal:
         self._some = asyncio.Event()
         self._titles: dict[str, int] = {}
         self._link = ""
+        self._writing: asyncio.Task[None] | None = None
 
     def note(self, what: str, **members: str | int | bool) -> None:
         """Note an event; ``members`` must hold nothing that is secret or the family's."""
@@ -117,6 +120,13 @@ class EventJournal:
 
     async def close(self) -> None:
         """Write what waits; a card that does not take it is no fault: it is tried with the next."""
+        # A write whose caller was cancelled goes on in its thread: its lines would be written once more.
+        if self._writing is not None and not await _is_over(self._writing):
+            return
+        self._writing = asyncio.create_task(self._write())
+        await _is_over(self._writing)
+
+    async def _write(self) -> None:
         lines, lost = list(self._waiting), self._lost
         if not lines:
             return
@@ -145,6 +155,12 @@ class EventJournal:
         except OSError:
             return False
         return True
+
+
+async def _is_over(writing: asyncio.Task[None]) -> bool:
+    """Wait for a write, but not for ever: nothing waits for a card that hangs, for the journal's sake."""
+    done, _ = await asyncio.wait([writing], timeout=WRITE_SECONDS)
+    return bool(done)
 
 
 def _size(path: Path) -> int:

@@ -64,6 +64,7 @@ from staging.times import now_ms
 from staging.upkeep import Upkeep, prepare_repository
 from staging.web_tls import Secured, WebTls, packages_url
 from staging.webhooks import Sender
+from transport.tls_socket import limit_buffers
 from wire.abilities import ANSWER
 from wire.fields import get_int, get_string
 
@@ -140,7 +141,7 @@ def _recogniser(options: ServeOptions) -> Recogniser:
 
 def _prepare_process() -> None:
     """Set buffer size and file limit for as many connections as the limits allow, and the threads' turns."""
-    tls.limit_buffers()
+    limit_buffers()
     sys.setswitchinterval(SWITCH_SECONDS)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CONNECTION_LIMIT + HTTP_OPEN + SPARE_FILES

@@ -8,6 +8,7 @@ what takes long, what reads or writes files of whoever typed it, and what asks t
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,5 +103,7 @@ def _result(told: dict[str, object]) -> tuple[Result, bool] | None:
         raise StagingError(str(failed))
     value, lines, code = told.get("value"), told.get("lines"), told.get("code")
     if isinstance(value, dict) and isinstance(lines, list) and isinstance(code, int):
+        if note := told.get("note"):
+            print(f"story-cloud: {note}", file=sys.stderr)
         return Result(value, [str(line) for line in lines], code), told.get("json") is True
     raise StagingError(f"the server's answer is none: {sorted(told)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import pwd
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -99,16 +98,16 @@ READS = frozenset(
 """The commands that change nothing in the store."""
 
 
-def note(options: argparse.Namespace, result: Result | None) -> None:
-    """Log a command that was done; what cannot be logged is told, and is done all the same.
+def note(options: argparse.Namespace, result: Result | None) -> str:
+    """Log a command that was done; return what whoever typed it must be told of that, mostly nothing.
 
-    ``result`` has the uuid of a device that the command has made.
+    What cannot be logged is done all the same. ``result`` has the uuid of a device that the command has made.
     """
     words = getattr(options, "words", "")
     if words not in CHANGES or getattr(options, "server_did", False):
-        return  # the server logs what it did for a command itself
+        return ""  # the server logs what it did for a command itself
     if getattr(options, "only_shown", False):
-        return
+        return ""
     from sqlalchemy.exc import SQLAlchemyError  # what only reads need not import it
 
     made = "" if result is None else str(result.value.get("uuid", ""))
@@ -116,7 +115,8 @@ def note(options: argparse.Namespace, result: Result | None) -> None:
         with store(options) as database:
             database.call(_add, words, options, made)
     except (StagingError, SQLAlchemyError) as error:
-        print(f"story-cloud: it is done, and not in the audit log: {error}", file=sys.stderr)
+        return f"it is done, and not in the audit log: {error}"
+    return ""
 
 
 def _add(session: Session, words: str, options: argparse.Namespace, made: str) -> None:

@@ -108,7 +108,8 @@ def _run_here(words: Sequence[str]) -> tuple[Result | None, bool]:
     with _uncollected():
         options = _parser_for(words).parse_args(words)
     result: Result | None = options.run(options)
-    audited.note(options, result)
+    if told := audited.note(options, result):
+        print(f"story-cloud: {told}", file=sys.stderr)
     return result, bool(options.json)
 
 

@@ -32,6 +32,7 @@ THREADS = 2
 STORE_DEADLINE = 20.0
 # Of one that has begun by then, of which nobody can say that it will not be done.
 END_DEADLINE = 8.0
+TOO_LONG = "done; what it would print is too long for the server's answer"
 OWN: Mapping[str, object] = {"own": True}
 """The answer that the command must do it itself."""
 
@@ -81,14 +82,11 @@ class Runs:
     def _run(self, given: at_server.Given, extra: Mapping[str, object]) -> Mapping[str, object]:
         try:
             options = _parse(given)
-        except _UnclearError:
-            return OWN  # the command line says best what is wrong with it
-        options.data, options.database, options.json = self._data.root, None, given.json
-        vars(options).update(extra)
-        try:
+            options.data, options.database, options.json = self._data.root, None, given.json
+            vars(options).update(extra)
             result: Result = options.run(options)
-            audited.note(options, result)
-        except TooMuchError:
+            note = audited.note(options, result)
+        except (TooMuchError, _UnclearError):  # the command line says best what is wrong with it
             return OWN
         except Exception as error:
             if isinstance(error, SQLAlchemyError) and engine.is_read_only(error):
@@ -97,14 +95,27 @@ class Runs:
             if reason is None:
                 raise
             return {"failed": reason}
-        return _told(options, result)
+        told = _told(options, result, note)
+        # A few bytes for what is around it.
+        if len(dump_object(told)) < ANSWER_LIMIT - 100:
+            return told
+        return OWN if given.asked in audited.READS else _told(options, _too_long(result), note)
 
 
-def _told(options: argparse.Namespace, result: Result) -> Mapping[str, object]:
+def _told(options: argparse.Namespace, result: Result, note: str) -> Mapping[str, object]:
     value, lines = (result.value, []) if options.json else ({}, result.lines)
-    told = {"value": value, "lines": lines, "code": result.code, "json": options.json}
-    # A few bytes for what is around it.
-    return told if len(dump_object(told)) < ANSWER_LIMIT - 100 else OWN
+    return {
+        "value": value,
+        "lines": lines,
+        "code": result.code,
+        "json": options.json,
+        "note": note,
+    }
+
+
+def _too_long(result: Result) -> Result:
+    """Return what is told of a command that must not be done twice for the sake of what it prints."""
+    return Result({"done": TOO_LONG}, [TOO_LONG], result.code)
 
 
 class _UnclearError(Exception):

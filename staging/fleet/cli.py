@@ -18,10 +18,10 @@ from staging.client import OpenApiClient
 from staging.data_dir import DataDir, read_endpoints
 from staging.errors import StagingError
 from staging.fleet.run import Plan, run
-from staging.gateway import tls
 from staging.store import Database, apps, devices
 from staging.store.apps import AppType
 from staging.times import now_ms
+from transport.tls_socket import limit_buffers
 from wire.reports import Credentials
 
 USER = "fleet"
@@ -107,7 +107,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.link == "mqtt" and not endpoints.mqtt_port:
         raise StagingError("--link mqtt: the cloud has no broker; start serve with --mqtt-port N")
     _allow_files(options.devices)
-    tls.limit_buffers()
+    limit_buffers()
     store = Database(options.database or data.database)
     try:
         made, client = store.call(_prepare, options.devices, options.api or endpoints.api)

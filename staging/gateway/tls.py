@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from asyncio import sslproto
 
 from staging.identity.ca import Certificates
 
@@ -15,14 +14,6 @@ LEGACY_CIPHERS = (
     f"{MODERN_CIPHERS}:AES128-CCM8:AES256-CCM8:AES128-CCM:AES256-CCM:AES128-GCM-SHA256:"
     "AES128-SHA256:AES256-SHA256:AES128-SHA:AES256-SHA:@SECLEVEL=0"
 )
-
-# A little over the longest TLS record (RFC 8446 section 5.1); device messages are far shorter.
-BUFFER_BYTES = 20 * 1024
-
-
-def limit_buffers() -> None:
-    """Make asyncio allocate small buffers for TLS connections: its default is 256 KiB for each."""
-    sslproto.SSLProtocol.max_size = BUFFER_BYTES
 
 
 def server_context(certificates: Certificates, *, legacy: bool) -> ssl.SSLContext:

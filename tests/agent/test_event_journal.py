@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from agent.event_journal import FILE_MAX, FILE_NAME, OLD_NAME, WAITING_MAX, EventJournal
 from base.files import make_folder
+from tests.waiting import until
 from wire.codes import Code
 from wire.exchange import Answer
 
@@ -124,6 +127,45 @@ async def test_what_a_full_card_costs_is_told(
     book.note("later")
     await book.close()
     assert lines(tmp_path / FILE_NAME)[-1]["what"] == "later"
+
+
+async def test_a_write_that_is_under_way_at_the_end_is_not_done_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow(descriptor: int, data: bytes) -> int:
+        begun.set()
+        free.wait(30)
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", slow)
+    book = journal(tmp_path)
+    book.note("start")
+    running = asyncio.create_task(book.close())
+    await until(begun.is_set)
+    running.cancel()
+    await asyncio.wait([running])
+    book.note("end")
+    ending = asyncio.create_task(book.close())
+    await asyncio.sleep(0)  # it has begun to wait
+    free.set()
+    await ending
+    assert [line["what"] for line in lines(tmp_path / FILE_NAME)] == ["start", "end"]
+
+
+async def test_a_card_that_hangs_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = threading.Event()
+    monkeypatch.setattr("agent.event_journal.WRITE_SECONDS", 0)
+    monkeypatch.setattr(os, "write", lambda _descriptor, data: free.wait(30) and len(data))
+    book = journal(tmp_path)
+    book.note("start")
+    await book.close()
+    await book.close()
+    free.set()
 
 
 @pytest.mark.parametrize("spoil", [make_folder, os.mkfifo, lambda path: path.symlink_to(path.name)])

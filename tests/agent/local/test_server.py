@@ -15,7 +15,7 @@ import agent.local.server
 from agent.local.server import LocalServer
 from agent.local.sockets import unix_socket
 from agent.local.web import ClientGoneError, JSONResponse, Request, Response, Route, Site
-from tests.agent.parts import DEADLINE
+from tests.agent.parts import DEADLINE, until
 
 pytestmark = pytest.mark.usefixtures("no_blocking")
 GET = b"GET /hello HTTP/1.1\r\nHost: agent\r\n\r\n"
@@ -219,11 +219,9 @@ async def test_who_does_not_read_is_cut_off_and_holds_no_place(
     monkeypatch.setattr(agent.local.server, "IDLE_SECONDS", 0.02)
     _, writer = await rig.open()
     writer.write(GET.replace(b"/hello", b"/big") * 3)
-    while not rig.server.connections:
-        await asyncio.sleep(0)
+    await until(lambda: rig.server.connections)
     (made,) = rig.server.connections
-    while made in rig.server.connections:
-        await asyncio.sleep(0.01)
+    await until(lambda: made not in rig.server.connections)
     writer.close()
 
 

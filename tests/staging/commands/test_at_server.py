@@ -153,6 +153,27 @@ def test_what_a_server_changes_is_in_the_audit_log_with_who_typed_it(
     assert only_there == []
 
 
+def test_what_the_audit_log_did_not_take_is_told_to_whoever_typed_it(
+    served: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise StagingError("no room")
+
+    monkeypatch.setattr(audited, "_add", full)
+    code, _, told = served("device", "add", "--uuid", UUID)
+    assert (code, told) == (0, "story-cloud: it is done, and not in the audit log: no room\n")
+
+
+def test_what_is_done_is_not_done_again_because_its_answer_is_long(
+    served: Run, only_there: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "ANSWER_LIMIT", 110)
+        code, shown, _ = served("device", "add", "--uuid", UUID)
+    assert (code, shown, only_there) == (0, f"{runs.TOO_LONG}\n", [])
+    assert UUID in served("device", "list")[1]
+
+
 def test_a_command_does_itself_what_would_keep_the_server_busy_or_is_another_stores(
     served: Run, only_there: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
