@@ -98,10 +98,10 @@ test-cuts: setup
 	@PLAYER=1 tools/vm/build_image.sh $(VM)/player 1.0.0
 	@$(BIN)/python -m tests.vm.player --images $(VM)/player --write $(VM)/player.md
 
-# Every report arrives once, through connections cut at random bytes and kill -9 of device and cloud; a few
-# minutes. REPORTS=N; LINK=coap or mqtt (docs/adr/0034); TOGETHER=N: so many are put at once.
+# Every report arrives once, through connections cut at random bytes and kill -9 of devices and cloud; a few
+# minutes. REPORTS=N; DEVICES=N share them; LINK=coap or mqtt (docs/adr/0034); TOGETHER=N: so many are put at once.
 report-proof: setup
-	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --link $(or $(LINK),coap) --together $(or $(TOGETHER),1)
+	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --devices $(or $(DEVICES),1) --link $(or $(LINK),coap) --together $(or $(TOGETHER),1)
 
 # Updates of real processes, killed at random moments, on disks that fill (docs/mutation.md). KILLS=N; BEFORE=1: from the version that was released before.
 kill-proof: setup
@@ -109,7 +109,7 @@ kill-proof: setup
 
 # All proofs with real processes under faults, one after the other: a night (docs/mutation.md). KILLS=N and REPORTS=N of each.
 black-box: setup
-	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),100000) --together 50 --link $$link && \
+	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),1000000) --devices 4 --together 50 --link $$link && \
 	  $(BIN)/python -m tools.report_proof --link $$link && $(BIN)/python -m tools.command_proof --link $$link || exit 1; done
 	@for base in "" --before; do $(BIN)/python -m tools.kill_proof --kills $(or $(KILLS),500) $$base || exit 1; done
 
