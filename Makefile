@@ -192,20 +192,22 @@ listen-proof: setup
 presence-proof: setup
 	@$(BIN)/python -m tools.presence_proof --link $(or $(LINK),coap) --times $(or $(TIMES),2)
 
+COVERAGE := build/coverage
+$(COVERAGE)/lib: | setup
+	@PYTHONPATH= $(BIN)/pip install -q --no-deps --target $@ "coverage>=7.6"
+
 # The source is changed in one place at a time, and a test has to fail (docs/mutation.md). EACH=mutants of each subject; ONLY="framing files"; SEED=N.
 # KIND=sync or numbers: each removed sync, or each number a thousand times as large, in the whole product; UNDER="agent/link ota": there alone.
-mutation: setup
+mutation: setup $(COVERAGE)/lib
 	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(KIND),--kind $(KIND)) $(if $(UNDER),--under $(UNDER)) $(if $(WRITE),--write $(WRITE))
 
 # Which branches of wire, transport, outbox, updater, trust and launcher no test runs (docs/mutation.md); ten minutes. Coverage goes into a folder of its own.
-COVERAGE := build/coverage
 COVERED := tests/wire tests/transport tests/ota tests/agent/link/test_outbox.py tests/agent/link/test_outbox_lanes.py \
   tests/agent/link/test_outbox_damage.py tests/agent/link/test_outbox_disk.py
 coverage: export COVERAGE_PROCESS_START = $(CURDIR)/pyproject.toml
 coverage: export PYTHONPATH = $(CURDIR)/$(COVERAGE)/lib:$(CURDIR)/$(COVERAGE)/site
-coverage: setup
-	@test -d $(COVERAGE)/lib || PYTHONPATH= $(BIN)/pip install -q --no-deps --target $(COVERAGE)/lib "coverage>=7.6"
+coverage: setup $(COVERAGE)/lib
 	@rm -rf $(COVERAGE)/data && mkdir -p $(COVERAGE)/data $(COVERAGE)/site
 	@printf 'import coverage\ncoverage.process_startup()\n' > $(COVERAGE)/site/sitecustomize.py
 	@$(BIN)/python -m coverage run -m pytest -q -n 0 -m "not long" $(or $(ARGS),$(COVERED))

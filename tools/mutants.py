@@ -7,6 +7,9 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from tools.syntax import parse
 
 _TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -17,23 +20,29 @@ FACTOR = 1000
 _LARGER = f"is {FACTOR} times as large"
 # Kinds of which every place in the product is tried, each with a pattern of its changes; "asyncio" and PostgreSQL's pipeline sync no disk.
 KINDS: Mapping[str, str] = {"sync": "left out: .*(?<!a)(?<!pipeline_)sync", "numbers": _LARGER}
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # A default that means none, one, or "the other way" is no limit.
 _PLAIN = {0, 1, -1}
 
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One changed place: file, line, what was done there, and the changed source."""
+    """One changed place: file, line, what was done there, and the changed source.
+
+    ``lines``: those of which a test runs one if it runs the place; none: it is run when the module is imported.
+    """
 
     file: str
     line: int
     change: str
     source: str
+    lines: range = range(0)
 
 
 def mutants(file: str, source: str, pattern: str = "") -> Iterator[Mutant]:
     """Yield the mutants of a module whose change has ``pattern``, a regular expression, in it."""
-    tree = ast.parse(source)
+    tree = parse(source)
+    called = _called(tree)
     for index, node in enumerate(ast.walk(tree)):
         for change in _changes(node):
             if re.search(pattern, change) is None:
@@ -41,12 +50,28 @@ def mutants(file: str, source: str, pattern: str = "") -> Iterator[Mutant]:
             changed = copy.deepcopy(tree)
             target = next(one for at, one in enumerate(ast.walk(changed)) if at == index)
             _apply(changed, target, change)
-            yield Mutant(
-                file,
-                getattr(node, "lineno", 0),
-                change,
-                ast.unparse(ast.fix_missing_locations(changed)),
-            )
+            text = ast.unparse(ast.fix_missing_locations(changed))
+            lines = _lines(node, change)
+            yield Mutant(file, lines.start, change, text, lines if id(node) in called else range(0))
+
+
+def _called(tree: ast.Module) -> set[int]:
+    """Return the ids of the nodes that a call runs, and not the import of the module."""
+    functions = [one for one in ast.walk(tree) if isinstance(one, _FUNCTIONS)]
+    return {id(node) for function in functions for part in function.body for node in ast.walk(part)}
+
+
+def _lines(node: ast.AST, change: str) -> range:
+    """Return the lines of a place; a block's are those of its head."""
+    head: Any = node
+    match node:
+        case ast.If() | ast.While():
+            head = node.test
+        case ast.With() | ast.AsyncWith():
+            head = node.items[0].context_expr
+        case ast.arguments():
+            head = _defaults(node)[change.partition(" ")[0]]
+    return range(head.lineno, head.end_lineno + 1)
 
 
 def _changes(node: ast.AST) -> list[str]:

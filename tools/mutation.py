@@ -1,31 +1,28 @@
 """Changes the source in one place at a time and looks whether a test fails: `make mutation`.
 
 A suite that passes with a removed fsync, a deadline a thousand times too long or a turned condition proves nothing about
-them. Each mutant is run by the tests of its own module, in a copy of the tree; docs/mutation.md has what survived.
-`--only` chooses rooms, of which a sample is tried; `--kind` is every removed sync, or every number a thousand times as
-large, in the whole product or in the files below `--under`.
+them. Each mutant is run in a copy of the tree, by those of its room's tests that run the changed line, which coverage.py
+has noted in a run without a mutant; docs/mutation.md has what survived. `--only` chooses rooms, of which a sample is
+tried; `--kind` is every removed sync, or every number a thousand times as large, in the whole product or in the files
+below `--under`, by the module's own tests.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import random
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.test_house import TESTED_IN
 from tools.mutants import KINDS, Mutant, mutants
+from tools.mutation_tests import Ran
+from tools.mutation_tree import ROOT, Copy
 
-ROOT = Path(__file__).resolve().parent.parent
 # What is mutated, and the tests that should notice.
 SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "framing": (("wire/framing.py",), ("tests/wire/test_framing.py",)),
@@ -74,94 +71,8 @@ TESTS_OF_ROOMS: Mapping[str, tuple[str, ...]] = {
 }
 # What every removed sync is run by first.
 _SYNCS = "tests/test_syncs.py"
-COPIED = (
-    "wire", "audio", "base", "transport", "machine", "resources", "ota", "release", "agent", "staging", "cloud", "tools",
-    "tests", "docs", "examples", "systemd", "pyproject.toml", "README.md", "README.zh-CN.md", "Makefile",
-)  # fmt: skip
-# Seconds of one run of tests: so many times what it takes without a mutant, within these; what hangs is noticed too.
-PATIENCE = 5.0
-PATIENCE_MIN, PATIENCE_MAX = 40.0, 600.0
 # Memory, where there is some: a run waits for the disk longer than it computes.
 _FAST = Path("/dev/shm")  # noqa: S108  # a folder of a name of its own is made in it
-
-
-class Copy:
-    """A copy of the tree, in which one file at a time is changed."""
-
-    def __init__(self, folder: Path) -> None:
-        """Copy what the tests need."""
-        self._folder = folder
-        self._scratch = folder.with_name(f"{folder.name}-scratch")
-        self._scratch.mkdir()
-        self._said = folder.with_name(f"{folder.name}-said")
-        self._patience = PATIENCE_MAX
-        # Tests that pass without a mutant, and the seconds that they are given.
-        self._sound: dict[tuple[str, ...], float] = {}
-        ignored = shutil.ignore_patterns("__pycache__", ".git")
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, folder / name, ignore=ignored, symlinks=True)
-            else:
-                shutil.copy(source, folder / name)
-
-    @property
-    def said(self) -> str:
-        """What the last run of tests said."""
-        return self._said.read_text(errors="replace")
-
-    def passes_unchanged(self, tests: Sequence[str]) -> bool:
-        """Return whether the tests pass without a mutant; keeps the bytecode, and notes how long it takes."""
-        key = tuple(tests)
-        if key not in self._sound:
-            self._patience = PATIENCE_MAX
-            began = time.monotonic()
-            if not self._passes(tests, compiled=False):
-                return False
-            took = time.monotonic() - began
-            self._sound[key] = min(PATIENCE_MAX, max(PATIENCE_MIN, PATIENCE * took))
-        self._patience = self._sound[key]
-        return True
-
-    def _passes(self, tests: Sequence[str], *, compiled: bool = True) -> bool:
-        words = [
-            sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", *tests,
-        ]  # fmt: skip
-        environment = {
-            **os.environ, "PYTHONPATH": str(self._folder), "TMPDIR": str(self._scratch),
-            "PYTHONDONTWRITEBYTECODE": "1" if compiled else "",
-        }  # fmt: skip
-        with self._said.open("wb") as said:
-            process = subprocess.Popen(
-                words, cwd=self._folder, env=environment, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        try:
-            return process.wait(self._patience) == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            _end(process)
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            self._scratch.mkdir(exist_ok=True)
-
-    def passes_with(self, mutant: Mutant, tests: Sequence[str]) -> bool:
-        """Return whether the tests pass though the source was changed."""
-        path = self._folder / mutant.file
-        before, times = path.read_bytes(), path.stat()
-        path.write_text(mutant.source, encoding="utf-8")
-        try:
-            return self._passes(tests)
-        finally:
-            path.write_bytes(before)
-            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the tests and what they started and left, as a mutant does."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +160,37 @@ def _sampled(tree: Copy, name: str, each: int, seed: int) -> Row:
     files, tests = SUBJECTS[name]
     every = [mutant for file in files for mutant in _read(file)]
     chosen = random.Random(seed).sample(every, min(each or len(every), len(every)))  # noqa: S311  # a sample
-    left = []
-    for file in files:  # the module's own tests are the quickest
-        of_file = [mutant for mutant in chosen if mutant.file == file]
-        own = _of_its_name(file)
-        left += _survivors(tree, name, of_file, own) if own else of_file
-    return Row(name, len(every), len(chosen), _survivors(tree, name, left, tests))
+    began = time.monotonic()
+    ran = replace(tree.recorded(tests, files), own={file: _of_its_name(file) for file in files})
+    _say(f"{name}: {len(ran.seconds)} tests pass, {time.monotonic() - began:.0f} s")
+    survived = []
+    for number, mutant in enumerate(chosen, 1):
+        began = time.monotonic()
+        noticed = _noticed(tree, ran, mutant)
+        if not noticed.startswith("noticed"):
+            survived.append(mutant)
+        _say(
+            f"{name} {number}/{len(chosen)} {_place(mutant)}: {noticed}, {time.monotonic() - began:.0f} s"
+        )
+    return Row(name, len(every), len(chosen), survived)
+
+
+def _noticed(tree: Copy, ran: Ran, mutant: Mutant) -> str:
+    """Return what became of a mutant, in words."""
+    tests = ran.of(mutant)
+    if not tests:
+        return "survived: no test runs it"
+    test = tree.noticed_by(mutant, tests, sum(ran.seconds[one] for one in tests))
+    return f"survived {len(tests)} tests" if test is None else f"noticed by {test}"
+
+
+def _place(mutant: Mutant) -> str:
+    return f"{mutant.file}:{mutant.line} {mutant.change}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def _every(tree: Copy, kind: str, file: str) -> Row:
@@ -269,9 +205,7 @@ def _survivors(
     if not chosen:
         return []
     if not tests or not tree.passes_unchanged(tests):
-        sys.stderr.write(
-            f"{name}: its tests fail without a mutant: {' '.join(tests)}\n{tree.said}\n"
-        )
+        _say(f"{name}: its tests fail without a mutant: {' '.join(tests)}\n{tree.said}")
         return list(chosen)
     survived = []
     for number, mutant in enumerate(chosen, 1):
@@ -279,9 +213,7 @@ def _survivors(
         if lives:
             survived.append(mutant)
         what = "survived" if lives else "noticed"
-        sys.stderr.write(
-            f"{name} {number}/{len(chosen)} {mutant.file}:{mutant.line} {mutant.change}: {what}\n"
-        )
+        _say(f"{name} {number}/{len(chosen)} {_place(mutant)}: {what}")
     return survived
 
 
@@ -290,9 +222,7 @@ def _table(rows: list[Row]) -> str:
         "| subject | mutants there are | tried | noticed | survived |\n|---|---|---|---|---|\n"
     ]
     for row in rows:
-        places = "; ".join(
-            f"{mutant.file}:{mutant.line} {mutant.change}" for mutant in row.survived
-        )
+        places = "; ".join(_place(mutant) for mutant in row.survived)
         share = 100 * (row.tried - len(row.survived)) / max(1, row.tried)
         lines.append(f"| {row.name} | {row.possible} | {row.tried} | {share:.0f} % | {places} |\n")
     return "".join(lines)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from tools.mutants import KINDS, mutants
+from tools import chosen_tests
+from tools.mutants import KINDS, Mutant, mutants
 from tools.mutation import PRODUCT, SUBJECTS, own_tests
+from tools.mutation_tests import Ran, files_of, read_lines
 from tools.numbers import ROOT
 
 
@@ -77,3 +82,104 @@ def test_the_subjects_files_and_tests_are_there(name: str) -> None:
     files, tests = SUBJECTS[name]
     assert all((ROOT / path).exists() for path in (*files, *tests))
     assert all(ast.parse((ROOT / file).read_text(encoding="utf-8")).body for file in files)
+
+
+@pytest.mark.parametrize(
+    ("source", "change", "lines"),
+    [
+        (
+            "def f(a):\n    if (\n        a\n        or b\n    ):\n        c",
+            "the condition",
+            [3, 4],
+        ),
+        (
+            "def f(a):\n    if a:\n        raise E(\n            a\n        )",
+            "nothing is",
+            [3, 4, 5],
+        ),
+        ("async def f():\n    async with a:\n        b\n        c", "the block", [2]),
+        ("class A:\n    def f(self):\n        g(\n            self)", "the call", [3, 4]),
+        ("def f(a=2):\n    b", "a is", []),  # a call that gives ``a`` does not run it
+        ("A = 2", "A is", []),
+        ("class A:\n    idle: float = 5", "idle is", []),
+    ],
+)
+def test_a_mutant_has_the_lines_that_run_its_place(
+    source: str, change: str, lines: list[int]
+) -> None:
+    (mutant,) = mutants("m.py", source, change)
+    assert list(mutant.lines) == lines
+
+
+def mutant_of(file: str, *lines: int) -> Mutant:
+    return Mutant(file, 1, "", "", range(lines[0], lines[-1] + 1) if lines else range(0))
+
+
+SECONDS = {"own.py::a": 9.0, "own.py::b": 1.0, "slow.py::a": 5.0, "slow.py::b": 0.1, "q.py::a": 3.0}
+RAN = Ran(
+    SECONDS,
+    {
+        "m.py": {
+            3: frozenset({"own.py::a", "slow.py::a", "q.py::a", "own.py::b", "broken.py::a"}),
+            4: frozenset({"slow.py::b"}),
+            6: frozenset(),
+        }
+    },
+    {"m.py": ["own.py"]},
+)
+
+
+def test_a_module_s_own_tests_go_first_then_the_quickest_file_and_in_it_the_quickest() -> None:
+    assert RAN.of(mutant_of("m.py", 3, 4)) == [
+        "own.py::b",
+        "own.py::a",
+        "q.py::a",
+        "slow.py::b",
+        "slow.py::a",
+    ]
+
+
+def test_tests_that_do_not_run_the_line_are_left_and_so_are_those_that_fail_without_a_mutant() -> (
+    None
+):
+    assert RAN.of(mutant_of("m.py", 4)) == ["slow.py::b"]
+    assert RAN.of(mutant_of("m.py", 6)) == []
+    assert RAN.of(mutant_of("m.py", 7)) == []
+    assert "broken.py::a" not in RAN.of(mutant_of("m.py", 3))
+
+
+def test_what_an_import_runs_is_tried_by_each_test_of_the_module() -> None:
+    assert set(RAN.of(mutant_of("m.py"))) == set(SECONDS)
+    only = Ran(SECONDS, {"m.py": {3: frozenset({"q.py::a"})}})
+    assert only.of(mutant_of("m.py")) == ["q.py::a"]
+    assert set(only.of(mutant_of("other.py"))) == set(SECONDS)  # nothing of it is called
+
+
+def test_the_report_of_coverage_is_read_and_no_test_has_what_runs_between_them() -> None:
+    report = {
+        "meta": {},
+        "files": {"wire/m.py": {"contexts": {"1": [""], "7": ["", "t.py::a", "t.py::b[x|y]"]}}},
+    }
+    assert read_lines(report) == {"wire/m.py": {1: set(), 7: {"t.py::a", "t.py::b[x|y]"}}}
+
+
+def test_files_are_run_in_the_order_of_their_tests() -> None:
+    assert files_of(["b.py::x", "a.py::y[a::b]", "b.py::z"]) == ["b.py", "a.py"]
+
+
+class Item:
+    def __init__(self, nodeid: str) -> None:
+        self.nodeid = nodeid
+
+
+def test_the_chosen_tests_alone_run_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = tmp_path / "chosen"
+    chosen.write_text(json.dumps(["b::2", "a::1", "gone::1"]))
+    items = [Item("a::1"), Item("a::2"), Item("b::2")]
+    chosen_tests.pytest_collection_modifyitems(cast("Any", items))
+    assert len(items) == 3  # nothing was chosen
+    monkeypatch.setenv(chosen_tests.CHOSEN, str(chosen))
+    chosen_tests.pytest_collection_modifyitems(cast("Any", items))
+    assert [item.nodeid for item in items] == ["b::2", "a::1"]
