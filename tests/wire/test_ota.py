@@ -140,6 +140,23 @@ def test_a_wrong_value_is_named(member: str, value: object) -> None:
     assert str(caught.value).isprintable()
 
 
+@pytest.mark.parametrize(
+    ("member", "largest", "beyond"),
+    [
+        ("transaction", "7" * 128, "7" * 129),
+        ("url", "http://h/" + "a" * 4087, "http://h/" + "a" * 4088),
+        ("size", 68_719_476_736, 68_719_476_737),
+        ("version", "123456789.2.3.4.5.6.7.8", "1234567890.2.3.4.5.6.7.8"),
+    ],
+)
+def test_the_largest_value_is_taken_and_the_next_is_not(
+    member: str, largest: str | int, beyond: str | int
+) -> None:
+    assert getattr(parse_order(payload(ORDER | {member: largest})), member) == largest
+    with pytest.raises(FieldError):
+        parse_order(payload(ORDER | {member: beyond}))
+
+
 def test_a_digest_in_capitals_is_the_same_digest() -> None:
     order = parse_order(payload(ORDER | {"signature": ORDER["signature"].upper()}))
     assert order.signature == ORDER["signature"]

@@ -13,8 +13,6 @@ from ota.order.recovery import (
     LOST_RECORD,
     NOT_RESTARTED,
     NOT_STARTED,
-    REPAIRS,
-    RESTARTS,
     Action,
     recover,
     show_left,
@@ -76,8 +74,8 @@ DAMAGED, DEAD = Rollback(NEW, "a file", damaged=True), Rollback(NEW, "it ended 5
 LEFT = {
     # task, roll-back, running version
     "damaged": (SUCCEEDED, DAMAGED, OLD, Action.REPAIR),
-    "damaged for the last time": (replace(SUCCEEDED, repairs=REPAIRS - 1), DAMAGED, OLD, Action.REPAIR),
-    "damaged too often": (replace(SUCCEEDED, repairs=REPAIRS), DAMAGED, OLD, Action.LEFT),
+    "damaged for the last time": (replace(SUCCEEDED, repairs=2), DAMAGED, OLD, Action.REPAIR),
+    "damaged too often": (replace(SUCCEEDED, repairs=3), DAMAGED, OLD, Action.LEFT),
     "whole, and dead": (SUCCEEDED, DEAD, OLD, Action.LEFT),
     "it runs again": (SUCCEEDED, DAMAGED, NEW, Action.IDLE),
     "a newer base runs": (SUCCEEDED, DAMAGED, "1.2.0", Action.IDLE),
@@ -102,8 +100,8 @@ def test_what_a_start_does_for_a_confirmed_version_that_was_left(case: str) -> N
 WAITING = {
     "switching": (SWITCH, OLD, 1, Action.GO_ON, ""),
     "told to restart once": (ON_TRIAL, OLD, 1, Action.GO_ON, ""),
-    "told once less than often enough": (ON_TRIAL, OLD, RESTARTS - 1, Action.GO_ON, ""),
-    "told often enough": (ON_TRIAL, OLD, RESTARTS, Action.FAIL, NOT_RESTARTED),
+    "told once less than often enough": (ON_TRIAL, OLD, 2, Action.GO_ON, ""),
+    "told often enough": (ON_TRIAL, OLD, 3, Action.FAIL, NOT_RESTARTED),
     "told by no record": (ON_TRIAL, OLD, 0, Action.FAIL, LOST_RECORD),
     "ended": (FAILED, OLD, 1, Action.IDLE, ""),
 }

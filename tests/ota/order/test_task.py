@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ota.errors import ContentError, MisuseError
+from ota.errors import ContentError, MachineError, MisuseError
 from ota.order.states import IllegalTransitionError, State, Step
 from ota.order.task import Task, load_task, parse_task, save_task, task_path
 from ota.trust.target import Target
@@ -89,3 +89,11 @@ def test_only_a_task_with_a_checked_package_has_one() -> None:
     assert Task(ORDER).at(Step.CHECK).at(Step.DOWNLOAD, TARGET).admitted == TARGET
     with pytest.raises(MisuseError, match="without a target"):
         _ = Task(ORDER).admitted
+
+
+def test_an_installation_that_never_ends_is_begun_ten_times() -> None:
+    task = Task(ORDER)
+    for _ in range(10):
+        task = task.installing()
+    with pytest.raises(MachineError, match="begun 10 times"):
+        task.installing()
