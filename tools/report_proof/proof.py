@@ -22,8 +22,8 @@ KILL_SECONDS = (0.5, 4.0)
 CLOUD_SHARE = 0.3
 START_SECONDS = 60.0
 DRAIN_SECONDS, DRAIN_SECONDS_EACH = 300.0, 0.02
-# Bytes until a cut where many reports are put at once: a hundred arrive in one connection, more or less.
-LONG_CUT_BYTES = (500, 16_000)
+# Bytes until a cut where many reports are put at once: some batches arrive in one connection, more or less.
+LONG_CUT_BYTES = (500, 48_000)
 # Seconds between two lines of progress.
 TELL_SECONDS = 60.0
 
