@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resources.datapoint import DataPoint
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -27,6 +27,7 @@ from resources.energy.settings import BatterySettings
 from resources.playing.resume import Choice
 from wire.errors import FieldError, WireError
 from wire.ota import InstallerKind
+from wire.records import dataclass
 from wire.voice import HeaderStyle
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from base.files import read_record
 from wire.errors import WireError
+from wire.records import dataclass
 
 ENDING = ".toml"
 # Bytes. The longest real one has some thousand; a folder or a video by mistake must not fill the memory.

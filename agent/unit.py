@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from agent.exits import EX_CONFIG
 from agent.words import Words
+from wire.records import dataclass
 
 UNIT = "story-agent.service"
 # Seconds; systemctl answers in milliseconds unless systemd itself hangs.

@@ -10,7 +10,9 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from wire.records import dataclass
 
 POLL_SECONDS = 5.0
 # Characters; systemd shows what fits on a terminal.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from wire.records import dataclass
 
 # The reference client's waits begin here (device protocol, "Link"); ours double to the maximum.
 FIRST_SECONDS = 0.5

@@ -16,7 +16,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -24,6 +24,7 @@ from pathlib import Path
 from base.files import make_folder, read_record, write_atomically
 from wire.errors import FieldError, WireError
 from wire.fields import get_object, get_string, parse_object
+from wire.records import dataclass
 
 FORMAT = 1
 # When this code was written (2026-11-22): a clock before it is wrong, even if all records are lost.

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from dbus_fast.aio import MessageBus

@@ -12,7 +12,8 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from wire.records import dataclass
 
 # Lines of one kind at once, and seconds until one more: enough to see what happens, and 9,000 a day.
 KIND_BURST, KIND_SECONDS = 20, 10.0

@@ -14,8 +14,10 @@ cryptography is imported here alone, and only when the first chain is out of dat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
+
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, Extension, ExtensionType

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from wire.errors import FieldError
+from wire.records import dataclass
 
 # Gauges that learn run some percent over; 255 and 65535 are no charge but a bus without an answer.
 PERCENT_MAX = 120

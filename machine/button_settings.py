@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.errors import FieldError
+from wire.records import dataclass
 
 # No line is connected.
 NONE = -1

@@ -14,8 +14,9 @@ import array
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from wire.records import dataclass
 
 RATE = 16000
 BLOCK_BYTES = 640

@@ -10,12 +10,12 @@ import array
 import asyncio
 import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from machine.errors import ResourceError
 from machine.mpv_options import NO_DEVICE
 from machine.player import Player, StandInPlayer
+from wire.records import dataclass
 
 # Two falling notes, like a door bell (Hz, seconds); faded in and out to avoid clicks.
 RATE = 16000

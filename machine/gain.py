@@ -7,7 +7,8 @@ so that -20 dB is 46.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from wire.records import dataclass
 
 # Below this nothing of a story is heard in a child's room: it is silence.
 SILENT_DB = -60.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import statistics
 from collections import deque
-from dataclasses import dataclass
 
 from machine.battery import (
     CELL_VOLTS,
@@ -20,6 +19,7 @@ from machine.battery import (
     percent_of,
 )
 from machine.i2c import Registers
+from wire.records import dataclass
 
 MAX17040_ADDRESS, INA_ADDRESS = 0x36, 0x40
 # A bus without an answer pulls all bits high.

@@ -11,11 +11,11 @@ import fcntl
 import os
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
 
 from machine.errors import UnavailableError
+from wire.records import dataclass
 
 DEVICES = Path("/dev")
 # The header's chip on Raspberry Pis: 1 to 4, and 5.

@@ -11,13 +11,13 @@ import contextlib
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from machine.errors import RefusedError, UnavailableError
 from machine.mpv_host import UNIT_SOCKET
 from machine.mpv_options import NO_DEVICE
 from machine.mpv_process import MpvError, MpvProcess
+from wire.records import dataclass
 
 # An hour's story takes a minute on a PC, and perhaps twenty on a Pi Zero.
 MEASURE_SECONDS = 3600.0

@@ -12,7 +12,7 @@ import logging
 import os
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Protocol
 
@@ -22,6 +22,7 @@ from machine.capture_source import read_source
 from machine.light import Light, NoLight, finished
 from machine.mpv_options import build_environment
 from machine.programs import kill
+from wire.records import dataclass
 
 # PortAudio in a new process takes 0.1 to 0.2 s here, and a null sink's monitor 2 s; a Pi is slower.
 FIRST_BLOCK_SECONDS = 3.0

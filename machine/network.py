@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import socket
 import struct
-from dataclasses import dataclass
 from pathlib import Path
+
+from wire.records import dataclass
 
 # netdevice(7)
 SIOCGIFADDR = 0x8915

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from wire.records import dataclass
 
 # Below it, two levels are the same: 0.3 dB at the quietest step. Servers and cards round.
 TOLERANCE = 0.003

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
@@ -18,6 +17,7 @@ from machine.gain import Gain
 from machine.mpv_options import NO_DEVICE, is_stream
 from machine.mpv_process import DEVICES_CHANGED, DIED, OUTPUT_CHANGED, Event, MpvError, MpvProcess
 from machine.progress import End, Progress, Tries, is_beginning_instead, judge_end
+from wire.records import dataclass
 
 # A local file starts in about 50 ms.
 LOAD_SECONDS = 7.0

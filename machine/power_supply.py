@@ -6,10 +6,10 @@ Source: the kernel's ABI/testing/sysfs-class-power. Every attribute may be missi
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from machine.battery import MAINS, Charge, believable
+from wire.records import dataclass
 
 POWER_SUPPLY = Path("/sys/class/power_supply")
 # Of a number: the kernel's have 64 bits.

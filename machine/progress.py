@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from wire.records import dataclass
 
 # A duration is an estimate for many files, and the position is read twice a second.
 END_SECONDS = 2.0

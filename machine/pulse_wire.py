@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
+
+from wire.records import dataclass
 
 VERSION = 13
 # pipewire-pulse 0.3.65 and PulseAudio 16 refuse longer ones; a list of 100 sinks has 100 KiB.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from base.backoff import Backoff
 from machine.capture_child import BLOCK_SECONDS
 from machine.light import Light
 from machine.microphone import BackEnd, Microphone, MicrophoneError, Take
+from wire.records import dataclass
 
 # A wake word is known 0.1 to 0.3 s after its end; more is kept for a machine that is busy just then.
 KEPT_SECONDS = 1.5

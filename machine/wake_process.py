@@ -14,7 +14,7 @@ import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from base.backoff import Backoff
 from machine.capture_child import BLOCK_BYTES
 from machine.mpv_options import build_environment
 from machine.wake_protocol import BLOCK, EXIT_NO_WORDS, RESET
+from wire.records import dataclass
 
 CHILD = "machine.wake_child"
 # The models load in 0.1 s on a PC, and a Pi Zero is twenty times slower.

@@ -13,7 +13,7 @@ import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +22,7 @@ from audio.embedding import SIZE
 from audio.wake_card import Card
 from audio.wake_match import Template, Word
 from base.files import fsync_path, make_folder, write_atomically
+from wire.records import dataclass
 
 FOLDER = "wake"
 SUFFIX = ".json"

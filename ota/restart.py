@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass
 from datetime import time
 from time import monotonic
 from typing import Protocol
@@ -18,6 +17,7 @@ from typing import Protocol
 from ota.errors import NotNowError
 from ota.order.worker import Interruptible
 from wire.errors import FieldError
+from wire.records import dataclass
 
 # How often a machine that must not restart now checks again, and for how long (seconds): a window
 # comes once a day.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ota.fetch.retry import RetryPolicy
 from ota.fetch.source import DownloadSettings, WebSettings
 from ota.trust.terms import DEFAULT_CHANNEL
 from wire.ota import InstallerKind
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from ota.trust.client import TrustSettings

@@ -13,8 +13,9 @@ import itertools
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from wire.records import dataclass
 
 # Seconds until the next address is tried beside the one that does not answer (RFC 8305 section 5).
 NEXT_ADDRESS_DELAY = 0.25

@@ -7,7 +7,8 @@ somebody's invention does not keep the family's phone from being heard.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from wire.records import dataclass
 
 # Of a stranger, packets/s and at once.
 RATE, BURST = 30.0, 60.0

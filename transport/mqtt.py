@@ -15,7 +15,7 @@ import logging
 import math
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
@@ -27,6 +27,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from transport.errors import RequestTimeoutError, StreamClosedError, TransportError
 from transport.mqtt_bounds import has_too_many
+from wire.records import dataclass
 
 # MQTT 5 sections 3.2.2.2 and 3.4.2.1.
 REASON_BAD_PASSWORD = 134

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.errors import FieldError
 from wire.fields import INT64_MAX, dump_object, get_int, get_string, is_object, parse_object
+from wire.records import dataclass
 from wire.text import parse_text
 
 LISTEN_START, LISTEN_CANCEL = "start", "cancel"

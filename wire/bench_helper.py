@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.errors import FieldError, WireError, show
 from wire.fields import dump_object, get_object, get_string, parse_object
+from wire.records import dataclass
 
 LINE_LIMIT = 4096
 TOKEN_MIN = 16

@@ -7,11 +7,11 @@ A value is transmitted as text: ``"7"``, ``"true"``, a title. CoAP, HTTP and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.errors import FieldError
 from wire.fields import INT64_MAX, get_int, get_object, get_string, parse_object
+from wire.records import dataclass
 from wire.text import is_printable
 
 # Bytes of UTF-8: longer than any real title, and still fits in one block (RFC 7959).

@@ -11,11 +11,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.errors import FieldError
 from wire.fields import dump_object, get_int, get_string, parse_object
+from wire.records import dataclass
 
 # Bytes of a part: its Base64 goes over 8 kB/s within an answer's deadline of 10 s.
 PART_BYTES = 24 * 1024

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote, urljoin, urlsplit
 
 from wire.errors import WireError
+from wire.records import dataclass
 from wire.text import cleaned
 
 ENTRIES_LIMIT = 500

@@ -7,7 +7,8 @@ protocol with codes of its own maps them at its border.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from wire.records import dataclass
 
 # How the text of a 5.03 begins by which a device refuses a request after its deadline.
 TOO_LATE = "too late"

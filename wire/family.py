@@ -12,12 +12,13 @@ The report ``voice_erase`` from the device, to clouds that read it (`wire.abilit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from wire.errors import FieldError
 from wire.fields import INT64_MAX, dump_object, get_int, get_string, is_object, parse_object
 from wire.profile import BIND_TOKEN_PATTERN
+from wire.records import dataclass
 
 FAMILY_PATH = ("family",)
 KEY_VOICE_ERASE = "voice_erase"

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from wire.errors import FieldError
 from wire.fields import dump_object, get_string, parse_object
+from wire.records import dataclass
 
 # Which every implementation has (RFC 8613 section 3.2).
 ALGORITHM, HASH = "AES-CCM-16-64-128", "sha256"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from wire.errors import FieldError
+from wire.records import dataclass
 
 # Attributes that are lists of words; a query names one of the words (RFC 6690 section 4.1).
 _LISTS = frozenset({"rt", "if", "rel", "ct"})

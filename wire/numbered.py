@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from wire.errors import FieldError
 from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
+from wire.records import dataclass
 
 # 64 random bits: two starts of one device never share it.
 EPOCH_PATTERN = re.compile(r"[0-9a-f]{16}")

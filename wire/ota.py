@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from enum import IntEnum, StrEnum
 from urllib.parse import urlsplit
 
 from wire.errors import FieldError, MissingFieldError
 from wire.fields import dump_object, get_int, get_object, get_string, is_object, parse_object
+from wire.records import dataclass
 from wire.text import is_printable
 
 ORDER_PATH = ("newfirmware",)

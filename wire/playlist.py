@@ -11,11 +11,11 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 
 from wire.entries import ENTRIES_LIMIT, Entry, PlaylistError, Raw, make_entry
 from wire.media import HEAD_SIZE, find_list, is_text, plain_head, sound_ending
+from wire.records import dataclass
 
 # Bytes. The largest feeds of weekly programmes in ten years have about this much.
 LIST_BYTES = 2 * 1024 * 1024

@@ -9,10 +9,11 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_int, get_string, parse_object
+from wire.records import dataclass
 
 UUID_PATTERN = re.compile(r"[0-9a-fA-F]{14}")
 BIND_TOKEN_PATTERN = re.compile(r"[0-9a-fA-F]{32}")

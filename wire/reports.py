@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.abilities import MEMBER, Abilities, parse_reads, to_json
 from wire.errors import FieldError, MissingFieldError, WireError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object
+from wire.records import dataclass
 from wire.support import SUPPORT_END, parse_day
 
 REGISTER_PATH = ("reg_for_control",)

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
 from wire.errors import FieldError
+from wire.records import dataclass
 
 FIELD = "rules"
 LISTENING = "listening"

@@ -8,10 +8,10 @@ first, as somebody means who says 八点半. GET answers what remains in the sam
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.errors import FieldError
+from wire.records import dataclass
 
 # Ten hours: longer than any night's listening, and a bound for a timer that is forgotten.
 MINUTES_MAX = 600

@@ -21,7 +21,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from wire.abilities import MEMBER, Abilities, parse_reads, to_json
@@ -29,6 +28,7 @@ from wire.errors import FieldError, WireError, show
 from wire.exchange import Answer, Request
 from wire.fields import dump_object, get_string, parse_object
 from wire.profile import UUID_PATTERN
+from wire.records import dataclass
 
 # Voice is shared out by this number, so that one worker gets all segments of an utterance.
 SHARDS = 64

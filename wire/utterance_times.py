@@ -8,10 +8,10 @@ id `NO_UTTERANCE`, which earlier agents do not tell. It is sent only to clouds t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from wire.errors import FieldError
 from wire.fields import get_int, get_object, get_string
+from wire.records import dataclass
 
 KEY_UTTERANCE_TIMES = "utterance_times"
 # What a report has besides is left out by its sender and passed over by its reader.

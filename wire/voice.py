@@ -10,11 +10,12 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_string, is_object
+from wire.records import dataclass
 
 RATES = (8000, 16000)
 # 20 ms at either rate: 160 samples narrowband, 320 samples wideband.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 
 from agent.config.hiding import hide
@@ -11,6 +11,7 @@ from agent.settings import TABLES, LinkKind, Settings
 from agent.settings_files import Layers
 from agent.words import Words
 from wire.profile import Profile
+from wire.records import dataclass
 
 DEFAULT = Words("默认", "default")
 PROFILE = Words("身份文件", "profile")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from wire.records import dataclass
 
 SOURCE, SINK = "story_mic", "story_out"
 MODULE = "module-echo-cancel"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from agent.words import Words
+from wire.records import dataclass
 
 
 class Level(StrEnum):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from agent.first.profile_file import PROFILE_MAX
@@ -13,6 +13,7 @@ from agent.settings import Settings, SettingsError, load_settings
 from agent.state import socket_to_ask
 from base.files import read_record
 from wire.profile import Profile, ProfileError, parse_profile
+from wire.records import dataclass
 
 # An agent answers in milliseconds.
 STATUS_SECONDS = 5.0

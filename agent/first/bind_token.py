@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from base.files import read_record, write_atomically
@@ -18,6 +18,7 @@ from wire.errors import WireError
 from wire.family import Family
 from wire.fields import INT64_MAX, get_int, get_string, parse_object
 from wire.profile import BIND_TOKEN_PATTERN, Profile
+from wire.records import dataclass
 
 FILE_NAME = "bind_token.json"
 FILE_MAX = 4096

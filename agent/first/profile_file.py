@@ -12,13 +12,13 @@ import logging
 import os
 import pwd
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.settings import SettingsError
 from agent.words import Words
 from base.files import make_folder, read_record, write_atomically
 from wire.profile import Profile, ProfileError, parse_profile
+from wire.records import dataclass
 
 # Bytes. A profile has 2 to 5 KB, most of them the CA's certificate.
 PROFILE_MAX = 64 * 1024

@@ -12,7 +12,7 @@ import errno
 import hashlib
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from agent.words import Words
 from agent.words.causes import explain, explain_error
 from base.files import fsync_path, read_record
 from wire.profile import Profile, ProfileError, parse_profile
+from wire.records import dataclass
 
 # Seconds in which an agent that was just started has its socket.
 START_SECONDS = 5.0

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from agent.first import WISH_NAME, is_reset_wished
@@ -25,6 +25,7 @@ from agent.state import LOCK_NAME, AgentBusyError, state_lock
 from agent.words import Words
 from base.files import fsync_path, write_atomically
 from resources.titles.listing import is_searched, is_sound_name
+from wire.records import dataclass
 
 # The running version and those to go back to: programs, which older ones may be unsafe.
 SLOTS = "slots"

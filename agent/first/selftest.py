@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from machine.light import find_light
 from machine.microphone import MicrophoneError, Recording
 from ota.launch.running import running_version
 from resources.energy.build import build_battery
+from wire.records import dataclass
 
 # Blocks of 20 ms: a second of the room, then the chime and what a sound server is late by.
 ROOM_BLOCKS, CHIME_BLOCKS = 50, 120

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from wire.abilities import Abilities
+from wire.records import dataclass
 
 
 class LinkState(Enum):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from agent.link import Link
 from agent.link.opening import tls_context
@@ -17,6 +16,7 @@ from wire.abilities import DEVICE_READS, Abilities
 from wire.errors import FieldError
 from wire.exchange import Handler
 from wire.profile import Profile
+from wire.records import dataclass
 
 PROFILE_MEMBER = "link"
 """The member of the profile's ``configures`` that names the kind of link."""

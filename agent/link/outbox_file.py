@@ -13,11 +13,12 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from agent.link.outbox_rows import COLUMNS, BadRowError, Row, parse_row
 from base.files import fsync_path
+from wire.records import dataclass
 from wire.reports import KEYS_SYSTEM
 
 # The number of remembered ``once`` names, enough for hundreds of updates.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from agent.link.outbox_rows import Row
+from wire.records import dataclass
 
 # Above every id of the file, so what is held comes after what was stored before.
 FIRST_ID = 1 << 62

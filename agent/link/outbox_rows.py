@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from wire.errors import WireError
 from wire.fields import parse_object
 from wire.numbered import EPOCH_PATTERN
+from wire.records import dataclass
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEYS_SYSTEM
 
 # Reported after every start; only the newest is kept.

@@ -10,13 +10,14 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from agent.link.outbox_file import SUFFIXES, OutboxFile, make_file, read_file, remove_file
 from agent.link.outbox_rows import BadRowError, Row, parse_row
 from agent.link.sqlite_pages import Record, salvage
 from base.files import fsync_path
+from wire.records import dataclass
 
 TABLES = ("report", "once")
 # Characters of a remembered name.

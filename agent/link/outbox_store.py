@@ -12,7 +12,6 @@ import itertools
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from agent.link.outbox_held import FIRST_ID, Held, Memory
 from agent.link.outbox_lanes import Lanes
 from agent.link.outbox_rows import LATEST_ONLY, BadRowError, Row, make_row
 from wire.errors import show
+from wire.records import dataclass
 from wire.reports import KEY_TROUBLE, KEYS_SYSTEM
 
 if TYPE_CHECKING:

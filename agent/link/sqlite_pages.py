@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from wire.records import dataclass
 
 Value = int | float | bytes | str | None
 """A column. Text stays bytes unless it is UTF-8."""

@@ -12,11 +12,11 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from agent.local.names import host_label
 from agent.local.sockets import LocalAccessError
 from machine.network import NetworkInfo, read_network
+from wire.records import dataclass
 
 _EXTRA = "zeroconf is missing: pip install 'story-agent[mdns]', or set local.announce = false"
 # Seconds; after a change of the network the machine is found again as soon.

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from wire.records import dataclass
 
 # A machine has a few local programs; each watches a few data points.
 WATCHERS_LIMIT, OWNER_LIMIT = 32, 12

@@ -6,8 +6,9 @@ import contextlib
 import http.client
 import socket
 import time
-from dataclasses import dataclass
 from pathlib import Path
+
+from wire.records import dataclass
 
 # Seconds. `say` waits until the cloud has a minute of voice; the dispatch limits all else to 8 s.
 REQUEST_TIMEOUT = 120.0

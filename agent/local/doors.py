@@ -12,7 +12,6 @@ import functools
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from agent.local.coap import local_coap
 from agent.local.sockets import LocalAccessError, ServerOnDemand, loopback_socket
 from agent.settings import LocalSettings
 from wire.exchange import Handler
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from agent.local.clients import Clients

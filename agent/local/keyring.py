@@ -10,13 +10,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from base.files import fsync_path, make_folder, read_record, write_atomically
 from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_int, get_string, parse_object
 from wire.lan_keys import NAME, Keys, check_name, parse_keys
+from wire.records import dataclass
 
 FOLDER_NAME = "lan"
 # A family's phones and a few scripts; each costs a few kB while it is served.

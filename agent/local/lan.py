@@ -12,13 +12,13 @@ import gc
 import logging
 import secrets
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.local.sockets import LocalAccessError
 from base.files import write_atomically
 from transport.dial import local_address
+from wire.records import dataclass
 
 TOKEN_NAME, CERTIFICATE_NAME, KEY_NAME = "local-token", "local-cert.pem", "local-key.pem"
 TOKEN_BYTES = 24

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from enum import StrEnum
 
 from wire.errors import WireError
 from wire.family import Spoken
 from wire.fields import get_int, get_string, is_object, parse_object
+from wire.records import dataclass
 
 # Two months of a child that speaks to it five times a day; 60 KB.
 ENTRIES_MAX = 300

@@ -10,12 +10,12 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from agent.link import Link, LinkError, ReportRejectedError
 from agent.settings import VoiceSettings
 from audio.pcm import Pcm
 from audio.speex import SpeexEncoder
+from wire.records import dataclass
 from wire.voice import (
     ID_FIRST,
     ID_LAST,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from wire.answers import Result
 from wire.family import Why
+from wire.records import dataclass
 
 
 class End(StrEnum):

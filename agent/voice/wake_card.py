@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from audio.embedding import Embedder, Point
@@ -24,6 +24,7 @@ from audio.wake_take import Take, recalled, stricter, templates
 from audio.wav import read_wav
 from machine.decode import decode
 from wire.media import SOUND_ENDINGS
+from wire.records import dataclass
 
 SAMPLE_BYTES = 2
 # Two voices, two pitches: what they say alike is alike for many.

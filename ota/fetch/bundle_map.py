@@ -15,12 +15,13 @@ import sys
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ota.errors import ContentError
 from wire.errors import WireError
 from wire.fields import get_int, get_object, parse_object
 from wire.ota import SIZE_MAX, OtaEvent
+from wire.records import dataclass
 
 FORMAT = 1
 # The unit of fetching and verifying. Smaller chunks need more hashes in the map (32 bytes each),

@@ -11,7 +11,6 @@ import logging
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from ota.errors import (
@@ -26,6 +25,7 @@ from ota.install.installer import Installer, Progress
 from ota.settings import UpdaterSettings
 from ota.trust.target import Target
 from wire.ota import OtaEvent, OtaOrder
+from wire.records import dataclass
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +21,7 @@ from ota.fetch.spent import open_spent, spent_path
 from ota.install.installer import Progress
 from ota.space import no_space
 from wire.ota import OtaEvent
+from wire.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

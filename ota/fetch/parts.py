@@ -11,7 +11,6 @@ import os
 import random
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -27,6 +26,7 @@ from ota.fetch.web import Body, Web, show_url
 from ota.install.installer import Progress
 from ota.space import no_space
 from wire.ota import OtaEvent
+from wire.records import dataclass
 
 # Maximum number of requests for one set of chunks: runs are joined, and the gaps between them
 # fetched too, until this number is reached. Each request costs a round trip and about 1 kB.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 import threading
-from dataclasses import dataclass
 
 from base.backoff import Backoff
 from ota.errors import FetchError, StoppedError
+from wire.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

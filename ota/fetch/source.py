@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from base.clock import TrustedTime
 from ota.fetch.retry import RetryPolicy
 from ota.space import free_bytes
+from wire.records import dataclass
 
 # An attempt that received this many bytes counts as progress and restarts the count of failures.
 PROGRESS_BYTES = 64 * 1024

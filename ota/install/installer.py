@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -12,6 +11,7 @@ from ota.errors import ContentError
 from ota.launch.boot import Rollback, Trial
 from ota.trust.target import Target
 from wire.ota import OtaEvent
+from wire.records import dataclass
 
 # The transaction of the trial of an older version, to which a machine goes back from a confirmed one that keeps dying:
 # no cloud gives such a one.

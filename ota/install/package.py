@@ -16,13 +16,14 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from ota.errors import ContentError
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_string, parse_object
 from wire.names import check_product
 from wire.ota import OtaEvent, version_key
+from wire.records import dataclass
 
 INFO_NAME = "release.json"
 LIB = "lib"

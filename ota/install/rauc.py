@@ -14,7 +14,7 @@ import json
 import logging
 import threading
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +36,7 @@ from ota.trust.target import Target
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_object, get_string, parse_object
 from wire.ota import OtaEvent
+from wire.records import dataclass
 
 T = TypeVar("T")
 

@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from base.dbus import (
     connect,
 )
 from wire.errors import show
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from dbus_fast import Message

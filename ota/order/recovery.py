@@ -5,7 +5,6 @@ No I/O: `ota.updater` reads the three and carries out the verdict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from ota.install.installer import Standing
@@ -13,6 +12,7 @@ from ota.launch.boot import Rollback
 from ota.order.states import State, Step
 from ota.order.task import Task
 from wire.ota import version_key
+from wire.records import dataclass
 
 LOST_RECORD = "the boot record was lost; the new version does not run"
 NOT_STARTED = "the new version could not be started"

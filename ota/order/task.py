@@ -9,7 +9,7 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from base.files import make_folder, read_record, write_atomically
@@ -20,6 +20,7 @@ from ota.trust.terms import parse_map_file
 from wire.errors import FieldError, WireError
 from wire.fields import dump_object, get_int, get_object, get_string, parse_object
 from wire.ota import OtaEvent, OtaOrder, parse_order
+from wire.records import dataclass
 
 FORMAT = 1
 # How often one installation may be begun. Power cuts do not explain more; without a limit, an

@@ -14,13 +14,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from base.files import make_folder, write_atomically
 from ota.errors import ContentError
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_object, get_string, is_object, parse_object
+from wire.records import dataclass
 
 FORMAT = 1
 # Trials that one package gets; each allows several starts (`launch.TRIAL_ATTEMPTS`). The first may

@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from ota.trust.target import Target, check_target, target_path
 from ota.trust.terms import DEFAULT_CHANNEL, ThisMachine
 from wire.errors import show
 from wire.ota import InstallerKind, OtaEvent, OtaOrder, version_key
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from tuf.api._payload import TargetFile  # tuf.api.metadata's, which mypy sees only there

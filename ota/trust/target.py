@@ -6,7 +6,6 @@ and the order. The order can only refuse: what a `Target` holds comes from signe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -14,6 +13,7 @@ from ota.errors import ContentError
 from ota.trust.terms import MapFile, ThisMachine, admit, parse_terms
 from wire.errors import WireError, show
 from wire.ota import OtaOrder
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from tuf.api._payload import TargetFile  # tuf.api.metadata's, which mypy sees only there

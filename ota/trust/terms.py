@@ -10,12 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from ota.errors import ContentError
 from wire.errors import FieldError, show
 from wire.fields import get_int, get_object, get_string, is_object, parse_object
 from wire.ota import SIZE_MAX, InstallerKind, version_key
+from wire.records import dataclass
 
 # The largest map that is fetched, in bytes; the map of the largest image has about 5 MB.
 MAP_MAX = 16 * 2**20

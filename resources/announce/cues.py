@@ -6,11 +6,11 @@ A cue is a prompt (a spoken sentence) or a tone. What it says and its files: doc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
 from pathlib import Path
 
 from resources.announce.settings import Kind
+from wire.records import dataclass
 
 
 class Cue(StrEnum):

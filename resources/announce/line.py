@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from resources.announce.cues import MANNERS, Cue, Saying
+from wire.records import dataclass
 
 # More prompts in a row are noise; the oldest makes room.
 WAITING_LIMIT = 3

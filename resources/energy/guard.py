@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from machine.errors import UnavailableError
 from machine.logind import PowerOff
 from resources.announce.cues import Cue
 from resources.energy.meter import Meter
 from resources.energy.policy import READINGS, Act, Policy
+from wire.records import dataclass
 
 # Seconds. The first three readings come quickly: before them nothing is known.
 SETTLE_SECONDS = 5.0

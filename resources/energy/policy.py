@@ -7,10 +7,10 @@ only after the charge has been well above its level. While external power is the
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum
 
 from machine.battery import Charge
+from wire.records import dataclass
 
 READINGS = 3
 # Percent above its level at which a warning may come again.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from machine.battery import BatteryKind, ChargingCurrent
+from wire.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

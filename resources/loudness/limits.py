@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from wire.errors import FieldError
+from wire.records import dataclass
 from wire.story_points import VOLUME_RANGE
 
 NAME = "volume_limits"

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from base.clock import boot_id
@@ -18,6 +17,7 @@ from resources.loudness.night import Night, parse_night, show_night
 from resources.loudness.steps import level_of, step_of
 from resources.record import Record
 from wire.errors import FieldError
+from wire.records import dataclass
 from wire.volume import refusal
 
 # A knob is reported when it has come to rest.

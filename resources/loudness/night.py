@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
 from wire.errors import FieldError
+from wire.records import dataclass
 from wire.story_points import VOLUME_RANGE
 
 NAME = "night"

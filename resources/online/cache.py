@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from base.files import fsync_path, make_folder, read_record, write_atomically
@@ -25,6 +25,7 @@ from resources.online.policy import Target, parse_target
 from resources.online.spans import Spans
 from wire.errors import FieldError, WireError
 from wire.fields import get_int, get_string, parse_object
+from wire.records import dataclass
 
 FORMAT = 1
 # Bytes that stay free on the disk, for the agent's own records and an update.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from base.memory import give_back
@@ -25,6 +24,7 @@ from resources.playing.queue import Queue, Track
 from wire.entries import Entry, PlaylistError
 from wire.media import HEAD_SIZE, find_list
 from wire.playlist import LIST_BYTES, Listing, ListKind, find_kind, parse_list
+from wire.records import dataclass
 
 # All of an order's requests: within the dispatch's 8 s, and with time left for the player.
 ORDER_SECONDS = 6.5

@@ -7,12 +7,12 @@ import contextlib
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from base.clock import TrustedTime
 from resources.playing.queue import Queue, Track
+from wire.records import dataclass
 
 if TYPE_CHECKING:
     from resources.online.online import Online

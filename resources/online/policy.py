@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -25,6 +24,7 @@ from machine.errors import RefusedError
 from resources.playing.events import Kind, RefusedOrderError
 from wire.entries import URL_BYTES
 from wire.errors import FieldError, show
+from wire.records import dataclass
 
 # One for all that could tell a stranger what is in the family's network: an address that
 # is not allowed, a closed port, a name that does not exist, no answer, no HTTP.

@@ -16,7 +16,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from base.tls_dates import check_dates, leave_dates
 from machine.errors import UnavailableError
 from resources.online.policy import REDIRECTS_LIMIT, AddressError, Policy, Target, follow
 from resources.playing.events import Kind, RefusedOrderError
+from wire.records import dataclass
 
 # Look-up, TCP, TLS, redirects and headers together: a second title must fit into an order's 8 s.
 OPEN_SECONDS = 5.0

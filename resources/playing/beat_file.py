@@ -13,10 +13,10 @@ import mmap
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from base.files import read_record, write_atomically
+from wire.records import dataclass
 
 SECTOR = 512
 # Cards and file systems that cannot write less than this.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from machine.errors import RefusedError, UnavailableError
 from machine.player import EndListener, Player
@@ -16,6 +15,7 @@ from resources.playing.positions import Positions
 from resources.playing.queue import Track
 from resources.playing.resume import BACK_SECONDS
 from resources.titles.sound_file import check_sound
+from wire.records import dataclass
 
 # Seconds between two writes of the place: after a power cut no more of a story is heard again.
 BEAT_SECONDS = 5.0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from machine.errors import RefusedError, UnavailableError
 from resources.playing.orders import Order
 from resources.playing.queue import Track
+from wire.records import dataclass
 
 
 class Kind(StrEnum):

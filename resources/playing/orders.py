@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from resources.playing.queue import PlayMode
@@ -18,6 +17,7 @@ from resources.playing.resume import Policy
 from wire.errors import FieldError, WireError
 from wire.fields import is_object, parse_object
 from wire.numerals import numeral
+from wire.records import dataclass
 from wire.text import fold, is_printable
 
 # Names in one order. Each is looked for, and a look-up takes milliseconds.

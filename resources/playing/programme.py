@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.playing.deck import Deck
@@ -15,6 +14,7 @@ from resources.playing.last_wins import GivenUpError, LastWins
 from resources.playing.queue import PlayMode, Queue
 from resources.playing.skips import SKIP_LIMIT, Skips
 from resources.playing.telling import Telling
+from wire.records import dataclass
 
 _log = logging.getLogger(__name__)
 

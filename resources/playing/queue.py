@@ -10,12 +10,13 @@ import random
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from itertools import accumulate
 from typing import Protocol, Self, overload
 
 from machine.errors import RefusedError
+from wire.records import dataclass
 
 # Titles in a queue that orders add to; a folder that is played alone may be larger.
 QUEUE_LIMIT = 10_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from resources.playing.queue import Queue, Track
+from wire.records import dataclass
 
 # Seconds that are heard again: a child has to find back into the story.
 BACK_SECONDS = 4.0

@@ -6,7 +6,6 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from resources.times.rules_clock import LocalTime, RulesClock
 from resources.times.sleep_timer import SleepTimer
 from resources.times.store import TimesStore
 from wire.errors import WireError
+from wire.records import dataclass
 
 _log = logging.getLogger(__name__)
 

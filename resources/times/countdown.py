@@ -7,8 +7,9 @@ Both end in the same way, so there is never a second fade.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from wire.records import dataclass
 
 # Seconds before the end at which a soft sign is given: enough to ask for more time.
 SIGN_SECONDS = 60.0

@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from resources.times.rules_clock import MINUTE, RulesClock
+from wire.records import dataclass
 
 # Entries of a minute each: a day and an hour, because a day has 25 hours once a year.
 RECENT_MAX = 25 * 60

@@ -7,12 +7,12 @@ changes, asks `step`, and does what that says.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from resources.times.countdown import Action, Countdown
 from resources.times.rules import ParentsRules
 from resources.times.sleep_timer import SleepTimer
+from wire.records import dataclass
 
 # Seconds until the next `step` if nothing happens: rules may be near after the clock was set.
 STEP_SECONDS = 30.0

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from machine.errors import UnavailableError
 from resources.times.day_book import DayBook
 from resources.times.rules_clock import RulesClock
 from wire.errors import FieldError
+from wire.records import dataclass
 from wire.rules import AtLimit, Period, Rules, Tonight, show_minute
 
 # Seconds past the limit in which a story may end: radio has no end.

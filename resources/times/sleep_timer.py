@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from machine.errors import RefusedError
 from resources.times.countdown import FADE_SECONDS, SIGN_SECONDS
 from wire.errors import FieldError
 from wire.fields import get_int, get_string
+from wire.records import dataclass
 from wire.sleep import (
     DAY_MINUTES,
     END,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from wire.media import SOUND_ENDINGS
+from wire.records import dataclass
 
 # In lower case: trash, indexes and found fragments of Windows, Linux, Android, macOS and a NAS.
 SYSTEM_FOLDERS = frozenset(

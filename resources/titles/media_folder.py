@@ -13,12 +13,12 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from machine.folder_watch import FolderWatch, MountWatch
 from resources.titles.listing import Listing, folder_times, list_folder
 from resources.titles.title_index import Folder, TitleIndex, in_order, make_folder
+from wire.records import dataclass
 
 # Titles; each takes about 200 bytes, and the largest cards for children hold 50,000.
 TITLES_LIMIT = 100_000

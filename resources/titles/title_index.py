@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 from resources.titles.natural import Key, folded_key, natural_key
+from wire.records import dataclass
 from wire.text import cleaned, fold
 
 FolderKey = tuple[tuple[Key, bytes], ...]

@@ -14,12 +14,13 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from base.files import read_record, write_atomically
 from wire.errors import FieldError, WireError
 from wire.fields import get_string, parse_object
+from wire.records import dataclass
 
 FORMAT = 1
 SESSIONS = "sessions"
