@@ -26,11 +26,11 @@ from tools.mutation_tree import ROOT, Copy
 # What is mutated, and the tests that should notice.
 SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "framing": (("wire/framing.py",), ("tests/wire/test_framing.py",)),
-    "files": (("base/files.py",), ("tests/base/test_files.py",)),
+    "files": (("base/files.py",), ("tests/base/test_files.py", "tests/test_syncs.py")),
     "dispatch": (("resources/dispatch.py",), ("tests/resources/test_dispatch.py", "tests/agent/test_deadlines.py")),
     "outbox": (("agent/link/outbox_file.py", "agent/link/outbox.py", "agent/link/outbox_store.py"), (
-        "tests/agent/link/test_outbox.py", "tests/agent/link/test_outbox_lanes.py",
-        "tests/agent/link/test_outbox_damage.py", "tests/agent/link/test_outbox_disk.py",
+        "tests/agent/link/test_outbox.py", "tests/agent/link/test_outbox_lanes.py", "tests/agent/link/test_outbox_file.py",
+        "tests/agent/link/test_outbox_damage.py", "tests/agent/link/test_outbox_disk.py", "tests/test_syncs.py",
     )),
     "task": (("ota/order/task.py", "ota/order/record.py", "ota/order/recovery.py", "wire/ota.py"), (
         "tests/ota/order", "tests/wire/test_ota.py", "tests/ota/test_restart.py",
@@ -180,7 +180,7 @@ def _noticed(tree: Copy, ran: Ran, mutant: Mutant) -> str:
     tests = ran.of(mutant)
     if not tests:
         return "survived: no test runs it"
-    test = tree.noticed_by(mutant, tests, sum(ran.seconds[one] for one in tests))
+    test = tree.noticed_by(mutant, {one: ran.seconds[one] for one in tests})
     return f"survived {len(tests)} tests" if test is None else f"noticed by {test}"
 
 

@@ -28,6 +28,8 @@ COVERAGE = ROOT / "build" / "coverage" / "lib"
 # Seconds of one run of tests: so many times what it takes without a mutant, within these; what hangs is noticed too.
 PATIENCE = 5.0
 PATIENCE_MIN, PATIENCE_MAX = 40.0, 600.0
+# Seconds of one test, in the same way: a mutant that hangs is to cost no more.
+TEST_PATIENCE, TEST_MIN = 10.0, 20.0
 # Seconds for all tests of a subject, while each line that they run is noted.
 RECORD_MAX = 1800.0
 _PASSED, _NO_TESTS = 0, 5  # pytest's exit codes
@@ -105,16 +107,20 @@ class Copy:
             subprocess.run(command, cwd=self._folder, env=environment, check=True)
         return read_lines(json.loads(report.read_bytes()))
 
-    def noticed_by(self, mutant: Mutant, tests: Sequence[str], seconds: float) -> str | None:
+    def noticed_by(self, mutant: Mutant, tests: Mapping[str, float]) -> str | None:
         """Return which of ``tests`` fails first with a mutant; None: all pass.
 
-        They run in their order; ``seconds`` is what they take without a mutant.
+        They run in their order; each is with the seconds that it takes without a mutant.
         """
         chosen = self._beside / "chosen"
         chosen.write_text(json.dumps(list(tests)), encoding="utf-8")
-        command = [*_PYTEST, "-x", "-p", "tools.chosen_tests", *files_of(tests)]
+        hangs = max(TEST_MIN, TEST_PATIENCE * max(tests.values()))
+        command = [
+            *_PYTEST, "-x", "-o", f"timeout={hangs:.0f}", "-p", "tools.chosen_tests", *files_of(list(tests)),
+        ]  # fmt: skip
+        words = {chosen_tests.CHOSEN: str(chosen)}
         with self._changed(mutant):
-            code = self._run(command, _patience(seconds), {chosen_tests.CHOSEN: str(chosen)})
+            code = self._run(command, _patience(sum(tests.values())), words)
         if code in {_PASSED, _NO_TESTS}:
             return None
         failed = _FAILED.search(self.said)

@@ -254,3 +254,18 @@ async def test_text_that_no_json_can_carry_is_marked_not_raised(outbox: Outbox) 
     report = await head(outbox)
     assert report
     assert report.data == {"play": "??"}
+
+
+async def test_older_values_that_a_cloud_cannot_take_are_dropped_counted_and_told_now_and_then(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    for level in range(101):
+        await outbox.put("volume", level)
+    for _each in range(100):
+        (oldest,) = await outbox.take()
+        await outbox.drop_late([oldest])
+    assert outbox.status()["outdated"] == 100
+    told = [line for line in caplog.messages if "older values dropped" in line]
+    assert [line.split()[1] for line in told] == ["1", "10", "100"]
+    (last,) = await outbox.take(9)
+    assert last.data == {"volume": 100}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import sqlite3
 import subprocess
@@ -294,7 +295,41 @@ def test_no_statement_that_fails_loses_or_repeats_a_report(fails_at: int, tmp_pa
     assert Hands(tmp_path).open().waiting == 0
 
 
-def test_what_was_dropped_is_told_once_at_a_time(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_an_error_unless_memory_has_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worn(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    hands = Hands(tmp_path)
+    store = hands.open()
+    store.put("volume", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(OutboxFile, "after", worn)
+        with pytest.raises(DiskError, match="Input/output error"):
+            store.take(5, in_order=True)
+        patch.setattr(OutboxFile, "write", worn)
+        store.put("play", "x")
+        assert [report.data for report in store.take(5, in_order=True)] == [{"play": "x"}]
+    assert hands.deliver_all() == [1, "x"]
+    store.close()
+
+
+def test_a_report_that_is_not_in_the_file_any_more_does_not_wait(tmp_path: Path) -> None:
+    store = Hands(tmp_path).open()
+    for key, value in (("volume", 1), ("volume", 2), ("play", "x"), ("play", "y")):
+        store.put(key, value)
+    with sqlite3.connect(tmp_path / NAME) as db:
+        db.execute("DELETE FROM report WHERE id = 4")
+    db.close()
+    assert [report.data for report in store.take(2, in_order=False)] == [{"volume": 2}]
+    assert store.waiting == 3
+    store.close()
+
+
+def test_what_was_dropped_is_told_once_at_a_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     store = Store(tmp_path / NAME, 64 * 1024, time.time, time.monotonic)
     store.open()
     for number in range(200):
@@ -307,4 +342,8 @@ def test_what_was_dropped_is_told_once_at_a_time(tmp_path: Path) -> None:
     assert f"{store.dropped} data-point" in str(again.data)
     store.finish([again], at_once=True)
     assert not [r for r in store.take(999, in_order=False) if r.key == KEY_TROUBLE]
+    logged = [int(line.split()[2]) for line in caplog.messages if "dropped so far" in line]
+    assert logged[0] == 1
+    assert all(later >= 2 * sooner for sooner, later in itertools.pairwise(logged))
+    assert 2 * logged[-1] > store.dropped
     store.close()

@@ -102,6 +102,54 @@ async def test_a_result_that_cannot_be_stored_is_reported_when_it_is(
     assert (task.state.is_final, task.reported) == (True, True)
 
 
+async def test_a_report_that_was_made_is_not_made_again_though_that_cannot_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    record, outbox = make(tmp_path, SWITCHING.at(Step.TRIAL))
+
+    def full(folder: Path, task: Task) -> None:
+        if task.reported:
+            raise OSError(28, "No space left on device")
+        save_task(folder, task)
+
+    monkeypatch.setattr("ota.order.record.save_task", full)
+    await record.succeed()
+    await record.settle()
+    assert (len(outbox.finals()), record.owes_report) == (1, False)
+    assert "update 77: [Errno 28] No space left on device" in caplog.text
+
+
+async def test_a_report_that_is_not_taken_is_told_once_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = ["full", "full", "worn", "worn"]
+
+    async def report(*_: object, **_name: object) -> None:
+        raise OSError(faults.pop(0))
+
+    save_task(tmp_path, SWITCHING)
+    record = TaskRecord(tmp_path, tmp_path / "download", report)
+    await record.fail(ContentError("wrong hash", "x"))
+    for _again in range(3):
+        await record.settle()
+    told = [line for line in caplog.messages if "cannot be stored" in line]
+    assert [line.rpartition(" ")[2] for line in told] == ["full", "worn"]
+    assert record.owes_report
+
+
+async def test_a_cloud_that_was_set_up_anew_hears_of_the_end_under_another_name(
+    tmp_path: Path,
+) -> None:
+    record, outbox = make(tmp_path, SWITCHING.at(Step.TRIAL).succeeded())
+    await record.settle()
+    for _cloud in range(2):
+        await record.tell_again()
+    assert [final["event"] for final in outbox.finals()] == [10, 10, 10]
+    running, silent = make(tmp_path / "other", SWITCHING)
+    await running.tell_again()
+    assert silent.finals() == []
+
+
 @pytest.mark.parametrize("succeeds", [True, False])
 async def test_the_end_of_a_trial_whose_task_was_damaged_is_reported(
     tmp_path: Path, *, succeeds: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ota.errors import ContentError, MachineError, MisuseError
 from ota.order.states import IllegalTransitionError, State, Step
 from ota.order.task import Task, load_task, parse_task, save_task, task_path
 from ota.trust.target import Target
+from ota.trust.terms import MapFile
 from wire.errors import WireError
 from wire.ota import OtaEvent, OtaOrder
 
@@ -26,13 +28,24 @@ TASKS = [
     Task(ORDER).at(Step.CHECK).at(Step.SWITCH, TARGET).at(Step.TRIAL),
     Task(ORDER).at(Step.CHECK).at(Step.SWITCH, TARGET).at(Step.TRIAL).succeeded(),
     Task(ORDER).failed(ContentError("wrong size", "detail")),
-]
+    replace(Task(ORDER), installs=3, repairs=2, salt="5a17"),
+    Task(ORDER).at(Step.CHECK).at(Step.DOWNLOAD, replace(
+        TARGET, data_budget=50, map=MapFile(9, "b" * 64, "c" * 32),
+    )),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.state}-{task.step}")
+@pytest.mark.parametrize("task", TASKS)
 def test_each_task_survives_the_disk(tmp_path: Path, task: Task) -> None:
     save_task(tmp_path, task)
     assert load_task(tmp_path) == task
+
+
+def test_a_record_of_an_older_version_lacks_what_that_did_not_count() -> None:
+    record = json.loads(replace(Task(ORDER), installs=3, repairs=2, salt="5a17").to_bytes())
+    for member in ("installs", "repairs", "salt"):
+        del record[member]
+    assert parse_task(json.dumps(record).encode()) == Task(ORDER)
 
 
 def test_steps_carry_the_state_along_and_never_back() -> None:
