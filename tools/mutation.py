@@ -36,7 +36,7 @@ SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "tests/ota/order", "tests/wire/test_ota.py", "tests/ota/test_restart.py",
     )),
     "trust": (("ota/trust/terms.py", "ota/trust/client.py", "ota/trust/target.py"), (
-        "tests/ota/trust", "tests/ota/test_durable.py",
+        "tests/ota/trust", "tests/ota/test_durable.py", "tests/base/test_clock.py",
     )),
     "launch": (("ota/launch/boot.py", "ota/launch/launch.py", "ota/launch/starts.py"), ("tests/ota/launch",)),
     "gateway": (("staging/gateway/gateway.py", "staging/gateway/session.py"), ("tests/staging/gateway",)),

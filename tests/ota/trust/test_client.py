@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata
 
+from base.clock import TimeSource, TrustedTime
 from ota.errors import (
     ContentError,
     ExpiredMetadataError,
     FetchError,
     MachineError,
+    MisuseError,
     OtaError,
     StoppedError,
 )
 from ota.fetch.source import WebSettings
-from ota.trust.client import TrustSettings, find_target
+from ota.trust.client import (
+    SIGNED_AT,
+    TrustClient,
+    TrustSettings,
+    _set_reference_time,
+    check_newer,
+    find_target,
+)
 from ota.trust.target import Target
 from release.package_files import AddedTarget
 from release.repository import Repository
@@ -259,3 +271,124 @@ def test_nothing_but_our_errors_come_out_of_python_tuf(
         monkeypatch.setattr("tuf.ngclient.updater.Updater.refresh", fail)
         with pytest.raises(OtaError):
             find()
+
+
+def sign_time(repository: Repository, text: object) -> None:
+    """Publish a timestamp that names another time of its signing; None: it names none."""
+    path = repository.metadata_dir / "timestamp.json"
+    changed: Any = Metadata.from_bytes(path.read_bytes())
+    changed.signed.version += 1
+    changed.signed.unrecognized_fields.pop(SIGNED_AT)
+    if text is not None:
+        changed.signed.unrecognized_fields[SIGNED_AT] = text
+    changed.sign(next(s for k, s in repository.keys.signers().items() if k in changed.signatures))
+    path.write_bytes(changed.to_bytes())
+
+
+@pytest.mark.parametrize("text", [None, "soon", 5, "2031-12-31", "2199-01-01T00:00:00Z"])
+def test_a_signed_time_that_is_none_or_after_its_own_expiry_moves_no_clock(
+    find: Any,
+    settings: TrustSettings,
+    repository: Repository,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    text: object,
+) -> None:
+    sign_time(repository, text)
+    clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
+    changed = replace(settings, web=replace(settings.web, clock=clock))
+    assert find(changed=changed).version == "1.1.0"
+    assert clock.floor()[1] is not TimeSource.METADATA
+    is_odd = text is not None and text != "2199-01-01T00:00:00Z"
+    assert ("expected a time" in caplog.text) is is_odd
+
+
+def test_the_time_of_signing_is_a_lower_bound_of_the_time_now(
+    find: Any, settings: TrustSettings, repository: Repository, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    sign_time(repository, f"{now:%Y-%m-%dT%H:%M:%SZ}")
+    clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
+    find(changed=replace(settings, web=replace(settings.web, clock=clock)))
+    seconds, source = clock.floor()
+    assert source is TimeSource.METADATA
+    assert 0 <= seconds - now.timestamp() < 3600  # the clock goes on from there
+
+
+async def test_an_order_that_is_newer_is_not_asked_about_and_an_equal_one_is_refused(
+    settings: TrustSettings, added: AddedTarget, server: Any, helpers: Any
+) -> None:
+    order = helpers.order_for(added, server.url)
+    await check_newer(order, "1.0.9", settings)
+    for running in ("1.1", "1.1.0.0"):
+        with pytest.raises(ContentError, match=r"version 1\.1\.0, this machine runs 1\.1"):
+            await check_newer(order, running, settings)
+    assert not server.requests
+
+
+async def test_a_downgrade_is_refused_by_what_is_signed_or_for_want_of_an_answer(
+    settings: TrustSettings, added: AddedTarget, server: Any, helpers: Any
+) -> None:
+    order = helpers.order_for(added, server.url)
+    with pytest.raises(ContentError) as signed:
+        await check_newer(order, "1.2.0", settings)
+    assert (signed.value.check, "repository:" in str(signed.value)) == ("not newer", False)
+    with pytest.raises(ContentError, match=r"repository: .*refused") as silent:
+        await check_newer(order, "1.2.0", replace(settings, repository="http://127.0.0.1:1"))
+    assert silent.value.check == "not newer"
+
+
+async def test_a_downgrade_is_refused_when_its_repository_takes_too_long(
+    settings: TrustSettings,
+    added: AddedTarget,
+    server: Any,
+    helpers: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stopped = threading.Event()
+
+    def wait(
+        _settings: TrustSettings, _order: object, _running: str, stop: threading.Event
+    ) -> None:
+        if stop.wait(60):
+            stopped.set()
+
+    monkeypatch.setattr("ota.trust.client.find_target", wait)
+    monkeypatch.setattr("ota.trust.client.ASK_TIMEOUT", 0.05)
+    with pytest.raises(ContentError, match=r"repository: no answer in 0\.05 s"):
+        await check_newer(helpers.order_for(added, server.url), "1.2.0", settings)
+    assert await asyncio.to_thread(stopped.wait, 60)
+
+
+def test_metadata_may_be_elsewhere_and_a_repository_may_end_in_a_slash(
+    find: Any, settings: TrustSettings, server: Any
+) -> None:
+    (server.root / "metadata").rename(server.root / "signed")
+    elsewhere = replace(settings, metadata_url=f"{server.url}/signed/")
+    assert find(changed=elsewhere).version == "1.1.0"
+    (server.root / "signed").rename(server.root / "metadata")
+    assert find(changed=replace(settings, repository=f"{server.url}/")).version == "1.1.0"
+
+
+def test_without_a_path_the_metadata_is_read_alone(
+    settings: TrustSettings, added: AddedTarget
+) -> None:
+    client = TrustClient(settings, threading.Event())
+    assert client.look_up(None) is None
+    found = client.look_up(added.target)
+    assert found is not None
+    assert found.length == added.size
+    assert client.consistent_snapshot
+    assert not client.forget_withdrawn_time()
+
+
+def test_a_withdrawn_time_is_not_looked_for_in_a_root_that_cannot_be_read(
+    settings: TrustSettings,
+) -> None:
+    assert not TrustClient(settings, threading.Event()).forget_withdrawn_time()
+
+
+def test_another_python_tuf_is_told_and_not_trusted_with_its_own_time() -> None:
+    for inside in (SimpleNamespace(), SimpleNamespace(reference_time=5)):
+        with pytest.raises(MisuseError, match="keeps its time elsewhere"):
+            _set_reference_time(cast("Any", SimpleNamespace(_trusted_set=inside)), 0.0)
