@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session as StoreSession
 from staging.errors import DeviceOfflineError
 from staging.gateway.gateway import Gateway, Limits
 from staging.gateway.session import Peer, Session
-from staging.store import Database, devices
+from staging.store import Database, devices, history
 from staging.store.models import PresenceChange
 from tests.staging.conftest import API_URL, FakeClock
 from wire.codes import Code
@@ -171,6 +172,48 @@ async def test_of_several_workers_the_owner_alone_tells_who_is_there(
     cloud.gateway.leave(peer, "gone")
     await cloud.gateway.stop()
     assert database.call(told_changes) == ([(True, ""), (False, "gone")] if owns else [])
+
+
+async def test_what_a_control_request_read_is_in_the_history_when_the_cloud_has_stopped(
+    cloud: Cloud,
+) -> None:
+    peer = Behind()
+    cloud.gateway.join(peer, peer)
+    await cloud.register(peer)
+    await cloud.gateway.control(UUID, "power", "GET", None)
+    await cloud.gateway.stop()
+    page = cloud.database.call(history.page, cloud.device.id, history.Query())
+    assert [(entry.key, entry.value) for entry in page.entries] == [("power", 2)]
+
+
+async def test_a_background_task_that_failed_is_told_when_the_cloud_stops(
+    cloud: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise LookupError("no such family")
+
+    cloud.gateway.start_work()
+    assert len(cloud.gateway._work) == 6
+    failing = asyncio.create_task(fail())
+    await asyncio.wait([failing])
+    cloud.gateway._work.append(failing)
+    await cloud.gateway.stop()
+    assert caplog.text.count("a background task of the gateway failed") == 1
+    assert "no such family" in caplog.text
+    assert all(task.done() for task in cloud.gateway._work)
+
+
+async def test_what_a_device_reads_is_greeted_when_it_is_news(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greeted: list[Session] = []
+    monkeypatch.setattr(cloud.gateway.family, "greet", greeted.append)
+    session = await cloud.know(Behind())
+    for reads in ({"deadline"}, {"deadline"}, {"deadline", "ping"}):
+        cloud.gateway.note_abilities(session, frozenset(reads))
+        assert set(session.abilities) == reads
+    assert greeted == [session, session]
+    await cloud.gateway.stop()
 
 
 async def test_what_another_worker_changed_is_told_to_the_watchers(cloud: Cloud) -> None:
