@@ -57,12 +57,16 @@ class PositionStore:
             for end in ("-wal", "-shm"):
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
             self._db = self._connect()
-        highest = self._db.execute("SELECT coalesce(max(turn), 0) FROM heard").fetchone()[0]
+        highest = self._highest_turn()
         beat = self._last_beat()
         if beat is not None and beat.turn > highest:
             self._merge(beat)
             highest = beat.turn
-        return int(highest)
+        return highest
+
+    def _highest_turn(self) -> int:
+        found = self._open_db.execute("SELECT coalesce(max(turn), 0) FROM heard").fetchone()
+        return int(found[0])
 
     def _last_beat(self) -> Beat | None:
         """Return the last place before a power cut; a file that cannot be read costs only that."""
@@ -108,21 +112,21 @@ class PositionStore:
         return {os.fsdecode(name): str(value) for name, value in rows}
 
     def forget(self, keys: Iterable[str] | None) -> int:
-        """Forget titles, None: all; return how many were known."""
+        """Forget titles, None: all; return how many were known. After a power cut in it they are as before, or forgotten."""
         names = None if keys is None else {_bytes(key) for key in keys}
-        with self._open_db as db:
-            if names is None:
-                count = db.execute("DELETE FROM heard").rowcount
-            else:
-                count = sum(
-                    db.execute("DELETE FROM heard WHERE key = ?", (name,)).rowcount
-                    for name in names
-                )
-        # Else the next start would note the last place of a title again that is forgotten here.
+        # The next start would note the last place of a title again that is forgotten here. It goes first, and what it
+        # alone knows is a row before that: else a cut in between would leave an older place than there was.
         beat = self._beats.read()
         if beat is not None and (names is None or beat.key in names):
+            if beat.turn > self._highest_turn():
+                self._merge(beat)
             self._beats.clear()
-        return count
+        with self._open_db as db:
+            if names is None:
+                return db.execute("DELETE FROM heard").rowcount
+            return sum(
+                db.execute("DELETE FROM heard WHERE key = ?", (name,)).rowcount for name in names
+            )
 
     def beat(self, beat: Beat) -> bool:
         """Write where a title is now; False if its key is too long for that."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -76,6 +77,26 @@ def test_what_was_forgotten_does_not_come_back_with_the_next_start(
     assert (found.at if found else None) == left
     assert store.beat(Beat(9, b"a", 3.0, 60.0))  # and places are noted as before
     assert again(store, tmp_path).heard("a") == Heard(3.0, 60.0, turn=9)
+
+
+@pytest.mark.parametrize(("turn", "place"), [(2, 20.0), (4, 12.5)], ids=["older", "newer"])
+def test_a_power_cut_while_a_title_is_forgotten_leaves_no_older_place(
+    store: PositionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: int, place: float
+) -> None:
+    """Found by the simulation's cuts: the row went before the beat, whose place was older than the row's."""
+    store.write({"a": Heard(20.0, 60.0, turn=3)}, {})
+    store.beat(Beat(turn, b"a", 12.5, 60.0))
+    with monkeypatch.context() as patch:
+        patch.setattr("resources.playing.beat_file.write_atomically", _no_room)
+        with pytest.raises(OSError, match="No space"):
+            store.forget(["a"])
+    found = again(store, tmp_path).heard("a")
+    assert found is not None
+    assert found.at == place
+
+
+def _no_room(*_words: object, **_named: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_last_beat_is_a_row_after_a_power_cut(store: PositionStore, tmp_path: Path) -> None:
