@@ -12,6 +12,8 @@ from machine.errors import RefusedError, UnavailableError
 from machine.outputs import Outputs
 from machine.player import EndListener
 
+# A title that goes on may begin so many seconds later than it was left.
+SKIP_SECONDS = 1.0
 # Seconds in which a full battery is empty, and an empty one full.
 EMPTY_SECONDS, FULL_SECONDS = 4 * 3600.0, 2 * 3600.0
 
@@ -23,6 +25,8 @@ class Sounds:
         device: whether there is a sound device.
         broken: sources that no player can decode.
         level: the mixer's level, which a knob may turn.
+        turns: how often the knob was turned, or the device came or went.
+        stuck: whether the mixer takes no level, without a word.
         said: when somebody speaks near the microphone, from and to, in seconds of the loop.
         mixer_tells: whether the mixer says so; of half of the machines it must be asked.
     """
@@ -32,11 +36,17 @@ class Sounds:
         self.rng = rng
         self.device = True
         self.slow = 0.0
+        self.turns = 0
+        self.stuck = False
         self.broken: set[str] = set()
         self.level = 0.4
         self.mixer_tells = True
         self.said = (0.0, 0.0)
         self.lengths: dict[str, float] = {}
+        self.left: dict[str, float] = {}
+        """Where each track was left, in seconds."""
+        self.skipped: list[str] = []
+        """Tracks that began behind the place at which they were left."""
         self.listeners: list[Callable[[], None]] = []
 
     def length(self, source: str) -> float:
@@ -50,11 +60,13 @@ class Sounds:
     def plug(self, *, there: bool) -> None:
         """Take the device away, or give it back."""
         self.device = there
+        self.turns += 1
         self._tell()
 
     def turn(self, level: float) -> None:
         """Turn the machine's knob."""
         self.level = level
+        self.turns += 1
         self._tell()
 
     def _tell(self) -> None:
@@ -112,12 +124,21 @@ class SimPlayer:
             await asyncio.sleep(7.0)
             if order != self._orders or not self.sounds.device:
                 raise UnavailableError("play: no sound device")
-        length = self.sounds.length(source)
+        length, left = self.sounds.length(source), self.sounds.left.get(source, 0.0)
+        if start > left + SKIP_SECONDS:
+            told = f"{Path(source).stem} begins at {start:.0f} s, and was left at {left:.0f} s"
+            self.sounds.skipped.append(told)
         self.source, self._on_end, self.paused = source, on_end, False
         self._at, self._since = min(start, max(0.0, length - 1.0)), self._loop.time()
         self._schedule()
 
+    def note_left(self) -> None:
+        """Note where the track is left, also by a process that is killed."""
+        if self.source is not None:
+            self.sounds.left[self.source] = self._now()
+
     def _unload(self) -> None:
+        self.note_left()
         self.source = self._on_end = None
         if self._timer is not None:
             self._timer.cancel()
@@ -211,7 +232,8 @@ class SimMixer:
         """See `machine.mixers.Mixer`."""
         if not self._sounds.device:
             raise UnavailableError("volume: no sound device")
-        self._sounds.level = levels["speaker"]
+        if not self._sounds.stuck:
+            self._sounds.level = levels["speaker"]
 
     async def close(self) -> None:
         """See `machine.mixers.Mixer`."""

@@ -366,10 +366,15 @@ class Calls:
         known = file in self.opened if isinstance(file, int) else self.at(file) is not None
         if not known:
             return real.io_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
-        raw = self._raw(file, mode, closefd=closefd)
+        raw = self._raw(file, mode, opener or self._open_file, closefd=closefd)
         return _dressed(raw, mode, buffering, encoding, errors, newline)
 
-    def _raw(self, file: Any, mode: str, *, closefd: bool) -> Raw:
+    def _open_file(self, file: Any, flags: int) -> int:
+        return self.open(file, flags, 0o666)
+
+    def _raw(
+        self, file: Any, mode: str, opener: Callable[[Any, int], int], *, closefd: bool
+    ) -> Raw:
         kind = mode.replace("b", "").replace("t", "")
         flags = {
             "r": os.O_RDONLY, "r+": os.O_RDWR, "w": os.O_WRONLY | os.O_CREAT | os.O_TRUNC,
@@ -377,7 +382,7 @@ class Calls:
             "a+": os.O_RDWR | os.O_CREAT | os.O_APPEND, "x": os.O_WRONLY | os.O_CREAT | os.O_EXCL,
             "x+": os.O_RDWR | os.O_CREAT | os.O_EXCL,
         }[kind]  # fmt: skip
-        number = file if isinstance(file, int) else self.open(file, flags | os.O_CLOEXEC, 0o666)
+        number = file if isinstance(file, int) else opener(file, flags | os.O_CLOEXEC)
         plain = {"r": "rb", "r+": "rb+", "w": "wb", "w+": "rb+", "a": "ab", "a+": "ab+"}
         raw = Raw(number, plain.get(kind, "rb+" if "+" in kind else "wb"), closefd=closefd)
         raw.calls = self

@@ -8,6 +8,7 @@ import contextvars
 import functools
 import random
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ from sqlalchemy.util import LRUCache
 from staging.gateway.gateway import Gateway
 from staging.identity import ca
 from staging.store import Database, devices, ota, releases
-from staging.store.models import UNVERIFIED, Device, OtaEventLine, OtaTask, Report, ReportEpoch
+from staging.store.models import (
+    KIND_REPORT,
+    UNVERIFIED,
+    Device,
+    OtaEventLine,
+    OtaTask,
+    Report,
+    ReportEpoch,
+)
 from staging.store.order_rules import Status
 from staging.store.releases import Target
 from staging.times import now_ms
@@ -227,9 +236,14 @@ def _look(session: Any, uuid: str) -> dict[str, Any]:
     for line in session.scalars(select(OtaEventLine).order_by(OtaEventLine.id)):
         told.setdefault(line.task_id, []).append((line.event, line.text))
     newest: dict[str, Any] = {}
+    count: Counter[str] = Counter()
     rows = select(Report).where(Report.device_id == device.id).order_by(Report.ts)
     for row in session.scalars(rows):
-        newest[row.key] = row.value
+        if (
+            row.kind == KIND_REPORT
+        ):  # what an order set is the machine's own words only in its report
+            newest[row.key] = row.value
+            count[row.key] += 1
     return {
         "epochs": {each.epoch: each.ranges for each in epochs},
         "tasks": [
@@ -238,6 +252,7 @@ def _look(session: Any, uuid: str) -> dict[str, Any]:
             for t in tasks
         ],
         "newest": newest,
+        "rows": count,
     }  # fmt: skip
 
 

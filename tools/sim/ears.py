@@ -77,6 +77,7 @@ def speak(world: World, chance: float) -> None:
     if ears is None or life is None:
         return
     world.observer.count("utterances")
+    world.observer.promises.touch()
     kind, seconds = rng.choice(KINDS), rng.uniform(0.2, 6.0)
     begin = world.loop.time() + BEFORE_SECONDS
     world.machine.sounds.said = (begin, begin + seconds)

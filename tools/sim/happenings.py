@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, TITLES, Faulty
 from tools.sim.repository import VERSIONS
+from wire.rules import DAY_MINUTES, show_minute
 
 if TYPE_CHECKING:
     from tools.sim.world import World
@@ -37,15 +39,15 @@ def pick(chance: float, *choices: Any) -> Any:
 # The child and others in the room.
 
 
-def _by_hand(world: World, name: str, value: str) -> None:
-    """Set a data point as a button does."""
+def _by_hand(world: World, name: str, value: str, *, local: bool = True) -> None:
+    """Set a data point as a button does, or (not ``local``) as the family does at home, whom no child lock stops."""
     machine = world.machine
     dispatch = getattr(machine.agent, "_dispatch", None)
     if dispatch is None or machine.life is None:
         return
 
     async def press() -> None:
-        await dispatch.request("PUT", name, value, local=True)
+        await dispatch.request("PUT", name, value, local=local)
 
     _as_machine(world, press)
 
@@ -66,12 +68,12 @@ def _play(world: World, chance: float) -> None:
 
 @happening("next")
 def _next(world: World, chance: float) -> None:
-    _by_hand(world, "player", pick(chance, "next", "previous", "next"))
+    _by_hand(world, "play", pick(chance, "next", "previous", "next"))
 
 
 @happening("pause")
 def _pause(world: World, chance: float) -> None:
-    _by_hand(world, "player", pick(chance, "pause", "resume"))
+    _by_hand(world, "play", pick(chance, "pause", "resume"))
 
 
 @happening("stop")
@@ -86,6 +88,7 @@ def _volume(world: World, chance: float) -> None:
 
 @happening("knob")
 def _knob(world: World, chance: float) -> None:
+    world.observer.promises.touch()
     world.machine.sounds.turn(chance)
 
 
@@ -117,14 +120,14 @@ def _command(world: World, chance: float) -> None:
     rng = random.Random(chance)  # noqa: S311  # a simulation
     name, value = rng.choice([
         ("volume", str(rng.randrange(16))), ("play", rng.choice(TITLES)), ("play", "stop"),
-        ("player", rng.choice(["next", "pause", "resume"])), ("volume", str(rng.randrange(16))),
+        ("play", rng.choice(["next", "pause", "resume"])), ("volume", str(rng.randrange(16))),
     ])  # fmt: skip
     _by_app(world, name, value)
 
 
 @happening("mode")
 def _mode(world: World, chance: float) -> None:
-    _by_app(world, "play_mode", pick(chance, "all", "one", "shuffle", "once"))
+    _by_app(world, "play_mode", pick(chance, "order", "repeat-one", "shuffle", "repeat-all"))
 
 
 @happening("sleep timer")
@@ -151,7 +154,27 @@ def _lock(world: World, chance: float) -> None:
 
 @happening("limits")
 def _limits(world: World, chance: float) -> None:
-    _by_app(world, "volume_limits", pick(chance, "15", "12", "8"))
+    _by_app(world, "volume_limits", pick(chance, "max=15", "max=12", "max=8"))
+
+
+@happening("bedtime")
+def _bedtime(world: World, chance: float) -> None:
+    """Quiet hours that begin in this minute or one of the next."""
+    minute = int((START + world.loop.time()) // 60) + int(chance * 3)
+    begin, end = minute % DAY_MINUTES, (minute + 180) % DAY_MINUTES
+    _by_app(world, "rules", f"quiet {show_minute(begin)}-{show_minute(end)}")
+
+
+@happening("many orders")
+def _many_orders(world: World, chance: float) -> None:
+    """Somebody draws the volume's slider over the whole screen."""
+    for step in range(40):
+        _by_app(world, "volume", str((step + int(chance * 16)) % 16))
+
+
+@happening("nap")
+def _nap(world: World, chance: float) -> None:
+    _by_app(world, "sleep_timer", pick(chance, "1", "2", "3"))
 
 
 # Updates.
@@ -214,6 +237,12 @@ def heal(world: World) -> None:
     world.machine.mount.cut_at = world.cloud.mount.cut_at = 0
     world.machine.come_back()
     world.cloud.come_back()
+
+
+def go_to_bed(world: World) -> None:
+    """Let the parents end what plays, again if they do not get through: what waits for a quiet moment has it now."""
+    for after in (60.0, 90.0, 150.0):
+        world.later(after, lambda: _by_hand(world, "play", "stop", local=False))
 
 
 def _path(world: World) -> Any:
@@ -288,6 +317,18 @@ def _portal(world: World, chance: float) -> None:
     world.net.reset(world.machine.name)
 
 
+@happening("proxy")
+def _proxy(world: World, chance: float) -> None:
+    """Let a proxy stand before the cloud that acknowledges all: no end that is dead is found by TCP."""
+    path = _path(world)
+    path.proxied = True
+
+    def undo() -> None:
+        path.proxied = False
+
+    _for_a_while(world, "proxy", 300 + 3600 * chance, undo)
+
+
 @happening("kill")
 def _kill(world: World, _chance: float) -> None:
     world.observer.count("faults")
@@ -338,8 +379,33 @@ def _read_only(world: World, chance: float) -> None:
 @happening("no sound device")
 def _no_device(world: World, chance: float) -> None:
     sounds = world.machine.sounds
+    world.observer.promises.touch()
     sounds.plug(there=False)
     _for_a_while(world, "no sound device", 2 + 300 * chance**2, lambda: sounds.plug(there=True))
+
+
+@happening("slow sound")
+def _slow_sound(world: World, chance: float) -> None:
+    """Let a card or a server take its time to begin."""
+    sounds = world.machine.sounds
+    sounds.slow = 6.5 * chance
+
+    def undo() -> None:
+        sounds.slow = 0.0
+
+    _for_a_while(world, "slow sound", 60 + 600 * chance, undo)
+
+
+@happening("stuck mixer")
+def _stuck_mixer(world: World, chance: float) -> None:
+    sounds = world.machine.sounds
+    sounds.stuck = True
+
+    def undo() -> None:
+        sounds.stuck = False
+        sounds.plug(there=sounds.device)  # it tells what it has
+
+    _for_a_while(world, "stuck mixer", 30 + 300 * chance, undo)
 
 
 @happening("broken track")
@@ -367,6 +433,17 @@ def _cloud_kill(world: World, _chance: float) -> None:
 def _cloud_power(world: World, _chance: float) -> None:
     world.observer.count("faults")
     world.cloud.lose_power()
+
+
+@happening("full cloud")
+def _full_cloud(world: World, chance: float) -> None:
+    """Let the store's disk be full: the cloud answers that it cannot take reports now."""
+    world.cloud.mount.full = True
+
+    def undo() -> None:
+        world.cloud.mount.full = False
+
+    _for_a_while(world, "full cloud", 20 + 300 * chance, undo)
 
 
 @happening("repository")

@@ -19,10 +19,18 @@ SOUND_SECONDS = 12.0
 RULES_SECONDS = 40.0
 # What a child says ends after 15 s, and may be asked for again once.
 LISTEN_SECONDS = 90.0
+# A value that changed by itself is looked for each minute, and told when the link lets it through.
+TOLD_SECONDS = 150.0
+# Starts of a version that never confirms itself (docs/ota.md).
+TRIES_MAX = 3
+# Looks for the cloud's name, and requests for packages and their metadata, in a minute: waits double from half a second.
+NAMES_MAX, PAGES_MAX = 60, 240
 # A machine that starts with a few percent takes so long to see it, to end its story and to switch off.
 HEED_SECONDS = 900.0
 # Of one process: what a queue, the state folder and the outbox's file may hold.
 FILES_MAX = 200
+# Requests that wait for one machine; more are refused (docs/link.md).
+WAITING_MAX = 16
 STATE_BYTES = 12 * 1024 * 1024
 
 
@@ -41,6 +49,14 @@ class View:
         quiet_since: since when the rules want silence and something sounds.
         link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
         link_unlike_since: since when those differ, on a network that is up.
+        dead_since: since when a connection carries nothing that one of its ends believes in.
+        loud_since: since when it is louder than the family's limit.
+        awake_since: since when something sounds that the sleep timer should have ended.
+        untold: since when the cloud shows what is no more, by name.
+        waiting: requests that the cloud let wait for the machine, at the worst.
+        tries: starts of a version in a row that never confirms itself.
+        asked: looks for a name, and requests for packages, in the worst minute.
+        broken: what was answered as done and is not so.
         queue: reports that wait; ``queue_bytes``: the outbox's files.
         ran_dry: after how many seconds of running an empty battery ended it.
         late: commands that were carried out after their deadline or their refusal.
@@ -63,6 +79,14 @@ class View:
     late: Sequence[str] = ()
     ran_dry: Sequence[float] = ()
     ended: Sequence[str] = ()
+    dead_since: float | None = None
+    loud_since: float | None = None
+    awake_since: float | None = None
+    untold: Mapping[str, float] = field(default_factory=dict)
+    waiting: int = 0
+    tries: int = 0
+    asked: tuple[int, int] = (0, 0)
+    broken: Sequence[str] = ()
 
 
 def what_sounds_is_told(view: View) -> str | None:
@@ -96,12 +120,64 @@ def status_is_true(view: View) -> str | None:
     return f"machine and cloud do not agree on the link for {view.now - since:.0f} s"
 
 
+def the_dead_are_noticed(view: View) -> str | None:
+    """A connection that carries nothing is given up by both ends, also behind a proxy that acknowledges all."""
+    since = view.dead_since
+    if since is None or view.now - since < PRESENCE_SECONDS:
+        return None
+    return f"a connection carries nothing for {view.now - since:.0f} s, and is not given up"
+
+
+def volume_is_limited(view: View) -> str | None:
+    """Nothing is louder than the family's limit, whoever turns the knob."""
+    if view.loud_since is None or view.now - view.loud_since < RULES_SECONDS:
+        return None
+    return f"it is louder than its limit for {view.now - view.loud_since:.0f} s"
+
+
+def sleep_timer_is_kept(view: View) -> str | None:
+    """Nothing sounds after the sleep timer's time."""
+    if view.awake_since is None or view.now - view.awake_since < RULES_SECONDS:
+        return None
+    return (
+        f"{view.sounding} sounds {view.now - view.awake_since:.0f} s after the sleep timer's time"
+    )
+
+
+def changes_are_told(view: View) -> str | None:
+    """The cloud shows what has changed by itself: a knob, the battery."""
+    for name, since in view.untold.items():
+        if view.now - since > TOLD_SECONDS:
+            return f"the cloud shows another {name} for {view.now - since:.0f} s"
+    return None
+
+
+def a_bad_version_is_left(view: View) -> str | None:
+    """A version that never confirms itself is started a few times, and no more."""
+    return f"{view.running} was started {view.tries} times" if view.tries > TRIES_MAX else None
+
+
+def nobody_hammers(view: View) -> str | None:
+    """What fails is tried again after a wait."""
+    names, pages = view.asked
+    if names > NAMES_MAX:
+        return f"the cloud's name was looked up {names} times in a minute"
+    return f"{pages} requests for packages in a minute" if pages > PAGES_MAX else None
+
+
+def done_is_done(view: View) -> str | None:
+    """What was answered as done is so, and stays over restarts."""
+    return view.broken[0] if view.broken else None
+
+
 def all_is_bounded(view: View) -> str | None:
     """Files, bytes and tasks stay within bounds."""
     if view.files > FILES_MAX:
         return f"{view.files} files in the state folder"
     if view.bytes > STATE_BYTES:
         return f"{view.bytes} bytes in the state folder"
+    if view.waiting > WAITING_MAX:
+        return f"{view.waiting} requests wait for the machine"
     return f"{view.tasks} tasks" if view.tasks > 400 else None
 
 
@@ -136,7 +212,8 @@ def is_of_read_only_card(error: BaseException | None) -> bool:
 
 STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
-    nothing_is_late, nothing_crashes, battery_is_heeded,
+    nothing_is_late, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
+    sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
 )  # fmt: skip
 
 
@@ -151,10 +228,12 @@ class Ending:
         epochs: numbers that the cloud has, by epoch, as ranges.
         tasks: the updates in the cloud's store.
         versions: what the machine may run.
-        bad: versions that cannot prove themselves.
+        bad: versions that do not start, or die again and again.
         online: whether link and cloud agree that it is there.
         waiting: reports that still wait.
         newest: the cloud's newest values, ``values``: the machine's.
+        cancelled: transactions of updates whose cancellation was answered as done.
+        offered: how often each key was given to the outbox, and ``rows``: how often the cloud's history has it.
         damaged: files of the machine that had a bit flipped: what only they held may be gone, and no more.
     """
 
@@ -165,10 +244,14 @@ class Ending:
     tasks: Sequence[Mapping[str, Any]] = ()
     versions: Sequence[str] = ()
     task_versions: Mapping[int, str] = field(default_factory=dict)
+    bad: Collection[str] = ()
     online: bool = False
     waiting: int = 0
     newest: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    cancelled: Collection[str] = ()
+    offered: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, int] = field(default_factory=dict)
     damaged: Collection[str] = ()
 
     def has_damaged(self, *names: str) -> bool:
@@ -190,6 +273,24 @@ def nothing_is_lost(ending: Ending) -> str | None:
 
 def _has(epochs: Mapping[str, Sequence[Sequence[int]]], epoch: str, number: int) -> bool:
     return any(low <= number <= high for low, high in epochs.get(epoch, ()))
+
+
+def nothing_is_twice(ending: Ending) -> str | None:
+    """What a machine tells again is dropped; of a damaged outbox nobody knows what it was."""
+    if ending.has_damaged("outbox"):
+        return None
+    for key, count in ending.rows.items():
+        if count > ending.offered.get(key, count):
+            return f"the cloud has {count} values of {key}, and {ending.offered[key]} were told"
+    return None
+
+
+def a_cancelled_update_ends(ending: Ending) -> str | None:
+    """An update that was cancelled in time does not succeed."""
+    for task in ending.tasks:
+        if str(task["id"]) in ending.cancelled and task["status"] == "SUCCESS":
+            return f"update {task['id']} succeeded after it was cancelled"
+    return None
 
 
 def it_runs(ending: Ending) -> str | None:
@@ -223,10 +324,11 @@ def updates_have_one_true_end(ending: Ending) -> str | None:
             succeeded = version
     if ending.has_damaged("boot.json", "releases"):  # what was chosen may be gone: the base runs
         return None
-    if succeeded is not None and ending.view.running != succeeded:
+    if succeeded in ending.bad:  # it proved itself, kept dying, and was left for the one before
+        return None
+    wanted = ending.versions[0] if succeeded is None else succeeded
+    if ending.view.running != wanted:
         return f"the last update that succeeded is {succeeded}, and {ending.view.running} runs"
-    if succeeded is None and ending.view.running != ending.versions[0]:
-        return f"no update succeeded, and {ending.view.running} runs"
     return None
 
 
@@ -242,6 +344,7 @@ def cloud_shows_the_machine(ending: Ending) -> str | None:
 
 END_CHECKS: tuple[Callable[[Ending], str | None], ...] = (
     it_runs, nothing_waits, nothing_is_lost, updates_have_one_true_end, cloud_shows_the_machine,
+    nothing_is_twice, a_cancelled_update_ends,
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings, 
 from audio.vad import VadKind
 from machine.level import KeptLevel
 from machine.network import NetworkInfo
+from ota.launch.boot import release_folder
 from ota.launch.launch import choose_release
 from ota.launch.starts import forget
 from resources.announce.settings import Kind, SoundsSettings
@@ -95,6 +96,11 @@ class Machine:
         self.ended: list[str] = []
         """Why its processes ended by themselves, where that is a fault."""
         self.boots = self.starts = 0
+        self.tries = 0
+        """How often a version that does not start was started in a row."""
+        self.started_at = 0.0
+        self.torn: list[str] = []
+        """Files of versions that were started and were not those of their packages."""
         self.ran_dry: list[float] = []
         """After how many seconds of running an empty battery ended it."""
         self.buried: list[Any] = []
@@ -105,11 +111,11 @@ class Machine:
         self.damaged: set[str] = set()
         """Files that had a bit flipped."""
         self._away: asyncio.TimerHandle | None = None
-        self.on_start: Callable[[Machine], None] = lambda _machine: None
+        self.on_gone: Callable[[], None] = lambda: None
         self.settings = Settings(
             link=LinkSettings(),
             sounds=SoundsSettings(kinds=Kind.NONE),
-            ota=OtaSettings(repository="http://repository.test"),
+            ota=OtaSettings(repository="http://repository.test/tuf"),
             switch=SwitchSettings(armed=True, idle_minutes=0),
             voice=VoiceSettings(vad=VadKind.ENERGY),
         )
@@ -204,6 +210,9 @@ class Machine:
         self.running = decision.version or BASE_VERSION
         faulty = self.versions.get(self.running, Faulty())
         self.on.note(f"{self.name}: {self.running} starts")
+        self._look_at_files(decision.version)
+        self.tries = self.tries + 1 if faulty.crashes else 0
+        self.started_at = self.on.loop.time()
         if faulty.crashes:
             await asyncio.sleep(0.5)
             raise RuntimeError(f"version {self.running} does not start")
@@ -211,13 +220,22 @@ class Machine:
             self.on.loop.call_later(faulty.dies_after, self.kill)
         self.on.net.path(self.name).refused = faulty.deaf
         self.agent = Agent(self.profile, self.settings, self.state, self.running)
-        self.on_start(self)
         try:
             await self.agent.run()
         finally:
             if self.life is not None and not self.life.dead:
                 forget(self.state)
         return self.agent.restart_wanted
+
+    def _look_at_files(self, version: str | None) -> None:
+        """Note how a version that starts differs from its package; a flipped bit may be in it."""
+        if version is None or self.damaged:
+            return
+        lib = release_folder(self.state, version) / "lib"
+        for name, data in self.repository.contents[version].items():
+            path = lib.parent / name
+            if not path.is_file() or path.read_bytes() != data:
+                self.torn.append(f"{name} of {version} is not as in its package")
 
     def stop(self) -> None:
         """End it in order, as SIGTERM does."""
@@ -251,9 +269,12 @@ class Machine:
 
     def _gone(self, life: Life, *, power: bool) -> None:
         life.dead = True
+        self.on_gone()
         self.on.net.killed(life, power=power)
         self.on.sqlite.forget(self.mount)
         self.on.loop.call_soon(self._bury, self.mount, life, context=contextvars.Context())
+        if self.player is not None:
+            self.player.note_left()
         self.buried += [self.agent, life, self._task]
         self.life = self.agent = self.player = None
         self.sounds.listeners.clear()

@@ -12,6 +12,7 @@ import asyncio
 import random
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ class Path:
         names: what the name server does: "answers", "fails", "hangs", "has dead addresses".
         refused: whether the server's port refuses connections.
         portal: whether a captive portal answers in the cloud's place.
+        proxied: whether a proxy before the cloud acknowledges all, so that TCP finds no dead end behind it.
     """
 
     latency: tuple[float, float] = (0.01, 0.06)
@@ -44,6 +46,7 @@ class Path:
     names: str = "answers"
     refused: bool = False
     portal: bool = False
+    proxied: bool = False
     waiting: list[Callable[[], None]] = field(default_factory=list)
 
     def set_up(self, *, up: bool) -> None:
@@ -53,6 +56,23 @@ class Path:
             waiting, self.waiting = self.waiting, []
             for go_on in waiting:
                 go_on()
+
+
+class Asks:
+    """Counts what is asked in a minute."""
+
+    def __init__(self) -> None:
+        """Have none."""
+        self._times: deque[float] = deque()
+        self.most = 0
+        """In the worst minute."""
+
+    def note(self, now: float) -> None:
+        """Count one."""
+        self._times.append(now)
+        while self._times[0] < now - 60.0:
+            self._times.popleft()
+        self.most = max(self.most, len(self._times))
 
 
 class Network:
@@ -67,6 +87,8 @@ class Network:
         self.hosts: dict[str, list[str]] = {}
         self.pairs: list[Pair] = []
         self.chain_end = 0.0
+        self.asks = Asks(), Asks()
+        """How often machines looked a name up, and asked for packages."""
         self._watchers: dict[int, tuple[Callable[..., Any], Sequence[Any], Any]] = {}
         self._ports = iter(range(40000, 10**9))
 
@@ -109,6 +131,7 @@ class Network:
     async def look_up(self, host: Any, port: Any) -> list[Any]:
         """Return what getaddrinfo does; raises socket.gaierror."""
         path = self._own_path()
+        self.asks[0].note(self.loop.time())
         await asyncio.sleep(self.delay(path))
         if path.names == "hangs" or not path.up:
             await asyncio.sleep(30.0)
@@ -200,6 +223,11 @@ class Network:
         """Let the other end, or this one, know nothing of the connections any more, without a word."""
         for pair in self.of(name):
             pair.blackhole(server_forgets=server_forgets)
+
+    def dead_since(self, name: str) -> float | None:
+        """Return since when a connection of a machine carries nothing, and one of its ends believes in it."""
+        times = [pair.dead_since for pair in self.of(name) if pair.is_believed_in]
+        return min((at for at in times if at is not None), default=None)
 
     def killed(self, life: Life, *, power: bool) -> None:
         """End what a process had open: by its kernel, or with its kernel."""

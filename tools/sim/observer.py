@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextvars
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +13,19 @@ from agent.link.outbox_rows import LATEST_ONLY
 from agent.link.outbox_store import Store
 from agent.voice.stream import LiveSender
 from resources.dispatch import Dispatch
+from resources.loudness.limits import Limits, parse_limits
+from resources.loudness.steps import level_of, step_of
 from resources.playing.events import State
 from resources.points.play import PlayPoint
+from staging.gateway.session import Session
+from staging.store.effects import Effect
+from staging.store.history import HistoryPoint
+from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim.clock import START
 from tools.sim.invariants import Ending, View
 from tools.sim.machine import CURRENT_MACHINE, Machine
+from tools.sim.promises import ROUNDING, START_SECONDS, Promises, watch_orders
+from wire.abilities import PING
 from wire.codes import Code
 from wire.rules import parse_rules
 
@@ -27,6 +37,8 @@ if TYPE_CHECKING:
 LATE_SECONDS = 1.0
 # After so many calls that change something on the disk its files are counted again.
 COUNT_STEPS = 25
+# What was so within this time may still be shown: it is on its way.
+NEWS_SECONDS = 100.0
 NAMES = ("volume", "play_mode", "child_lock", "rules", "volume_limits")
 
 
@@ -43,7 +55,17 @@ class Observer:
         """When the microphone was open although it was told to be off, and had said so."""
         self.heard = 0
         """The number of the last utterance that the machine began."""
-        self.refused: dict[str, float] = {}
+        self.offered: Counter[str] = Counter()
+        """How often each key was given to the outbox."""
+        self.shown: dict[str, object] = {}
+        """What the cloud shows of the machine."""
+        self.promises = Promises(world.machine, world.loop.time)
+        self.most_waiting = 0
+        """Requests that the cloud let wait for one machine."""
+        self._had: dict[str, dict[object, float]] = {}
+        self._looked_at = 0
+        world.machine.on_gone = self.promises.gone
+        world.cloud.on_start = self._listen
         self._unlike: dict[str, float] = {}
         self._counts: dict[str, float] = {}
         self._counted = (0, 0, 0, 0)
@@ -78,7 +100,7 @@ class Observer:
         """Return the totals."""
         machine = self.machine
         return {
-            **self._counts, "reports": len(self.accepted), "boots": machine.boots,
+            **self._counts, **self.promises.answers, "reports": len(self.accepted), "boots": machine.boots,
             "starts": machine.starts, "calls": machine.mount.steps,
         }  # fmt: skip
 
@@ -96,6 +118,14 @@ class Observer:
         view.open_since = self._since("microphone", unlike=bool(machine.recordings))
         view.heard = self.heard_mute
         view.ran_dry = machine.ran_dry
+        view.dead_since = self._dead_since()
+        view.tries, view.asked = machine.tries, self._asked()
+        view.untold = self._see_untold(machine)
+        view.loud_since = self._since("loud", unlike=self._is_loud(machine))
+        view.awake_since = self._awake_since(view)
+        await self._see_kept(machine)
+        view.broken = [*self.promises.broken, *machine.sounds.skipped, *machine.torn]
+        view.waiting = self.most_waiting
         view.files, view.bytes = self._see_files(machine)
         return view
 
@@ -147,14 +177,86 @@ class Observer:
         )
 
     def _link_is_unlike(self) -> bool:
-        machine, cloud = self.machine, self.world.cloud
-        path = self.world.net.path(machine.name)
-        if cloud.gateway is None or not path.up:
+        cloud = self.world.cloud
+        path = self.world.net.path(self.machine.name)
+        if cloud.gateway is None or not path.up or self._is_unknown_peer():
             return False
-        session = cloud.gateway.is_online(machine.name)
-        link = getattr(machine.agent, "_link", None)
-        says = link is not None and link.registered.is_set() and machine.life is not None
-        return bool(session != says)
+        return cloud.gateway.is_online(self.machine.name) != self._says_online()
+
+    def _says_online(self) -> bool:
+        link = getattr(self.machine.agent, "_link", None)
+        return link is not None and link.registered.is_set() and self.machine.life is not None
+
+    def _is_unknown_peer(self) -> bool:
+        """Return whether a proxy hides a machine that has not said yet that it reads pings: that takes minutes."""
+        gateway, name = self.world.cloud.gateway, self.machine.name
+        if gateway is None or not self.world.net.path(name).proxied:
+            return False
+        session = gateway.sessions.find(name)
+        return session is not None and PING not in session.abilities
+
+    def _dead_since(self) -> float | None:
+        return None if self._is_unknown_peer() else self.world.net.dead_since(self.machine.name)
+
+    def _asked(self) -> tuple[int, int]:
+        names, pages = self.world.net.asks
+        return names.most, pages.most
+
+    # What is told, and what was promised.
+
+    def _listen(self) -> None:
+        """Hear what a cloud that has started takes from the machine."""
+
+        def note(_uuid: str, effects: Sequence[Effect]) -> None:
+            self.shown.update({e.key: e.value for e in effects if isinstance(e, HistoryPoint)})
+
+        if self.world.cloud.gateway is not None:
+            self.world.cloud.gateway.listen(note)
+
+    def _see_untold(self, machine: Machine) -> dict[str, float]:
+        """Return since when the cloud shows what was not so for a while, by name."""
+        cloud, sounds = self.world.cloud, machine.sounds
+        is_there = cloud.gateway is not None and cloud.gateway.is_online(machine.name)
+        can_tell = is_there and self._says_online() and not cloud.mount.full
+        untold = {}
+        for name, value, is_known in (
+            ("volume", step_of(sounds.level), sounds.device),
+            ("power", machine.battery.read().percent, True),
+        ):
+            is_new = self._is_news(name, value)
+            since = self._since(name, unlike=can_tell and is_known and not is_new)
+            if since is not None:
+                untold[name] = since
+        return untold
+
+    def _is_news(self, name: str, value: object) -> bool:
+        """Return whether the cloud shows what was so a little while ago."""
+        now, had = self.world.loop.time(), self._had.setdefault(name, {})
+        had[value] = now
+        shown = self.shown.get(name, value)
+        return shown in had and now - had[shown] < NEWS_SECONDS
+
+    def _is_loud(self, machine: Machine) -> bool:
+        limits = self.promises.kept.get("volume_limits")
+        sounds = machine.sounds
+        if limits is None or machine.agent is None or not sounds.device or sounds.stuck:
+            return False
+        return sounds.level > level_of(parse_limits(limits, Limits()).max) + ROUNDING
+
+    def _awake_since(self, view: View) -> float | None:
+        ends = self.promises.timer_ends
+        over = ends is not None and view.now > ends and view.sounding is not None
+        return ends if over else None
+
+    async def _see_kept(self, machine: Machine) -> None:
+        """Look once after each start whether the settings are what they were."""
+        if machine.starts == self._looked_at or machine.agent is None or machine.damaged:
+            return
+        if machine.mount.full or machine.mount.read_only:
+            return  # what a card does not give is not lost
+        if self.world.loop.time() - machine.started_at >= START_SECONDS and _points(machine):
+            self._looked_at = machine.starts
+            await self.promises.look(_points(machine))
 
     # At the end.
 
@@ -162,6 +264,7 @@ class Observer:
         """Return what is left."""
         machine, cloud = self.machine, self.world.cloud
         found = cloud.look(machine.name)
+        self._looked_at = 0
         outbox = getattr(machine.agent, "_outbox", None)
         packages = {number: version for version, number in cloud.template.packages.items()}
         return Ending(
@@ -172,11 +275,17 @@ class Observer:
             tasks=found.get("tasks", ()),
             versions=["1.0.0", *packages.values()],
             task_versions=packages,
+            bad=[
+                name for name, kind in machine.versions.items() if kind.crashes or kind.dies_after
+            ],
             online=cloud.gateway is not None and cloud.gateway.is_online(machine.name),
             waiting=0 if outbox is None else int(outbox.status()["waiting"]),
             newest=found.get("newest", {}),
             values=await self._values(),
             damaged=machine.damaged,
+            cancelled=self.promises.cancelled,
+            offered={} if machine.starts > EPOCHS_LIMIT else self.offered,
+            rows=found.get("rows", {}),
         )
 
     async def _values(self) -> dict[str, Any]:
@@ -220,6 +329,8 @@ def watch_promises() -> None:
     put = Store._put  # noqa: SLF001
 
     def noted_put(self: Store, row: Any, once: str | None) -> bool:
+        if WATCHED.observer is not None:
+            WATCHED.observer.offered[row.key] += 1
         stored = put(self, row, once)
         observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
         if observer is None or machine is None or machine.life is None or machine.mount.dead:
@@ -248,6 +359,8 @@ def watch_promises() -> None:
 
     Dispatch.handle = noted_handle  # type: ignore[method-assign]
     _watch_utterances()
+    _watch_waiting()
+    watch_orders(WATCHED)
 
 
 def _watch_utterances() -> None:
@@ -261,6 +374,18 @@ def _watch_utterances() -> None:
         return made
 
     LiveSender.begin = noted_begin  # type: ignore[method-assign]
+
+
+def _watch_waiting() -> None:
+    request = Session.request
+
+    async def noted_request(self: Session, *words: Any, **named: Any) -> Any:
+        if WATCHED.observer is not None:
+            others = WATCHED.observer.most_waiting
+            WATCHED.observer.most_waiting = max(others, self.waiting)
+        return await request(self, *words, **named)
+
+    Session.request = noted_request  # type: ignore[method-assign]
 
 
 def context_of(machine: Machine) -> contextvars.Context:

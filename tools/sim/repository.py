@@ -7,7 +7,9 @@ each request: it takes its time, breaks off, or never answers.
 from __future__ import annotations
 
 import hashlib
+import io
 import random
+import tarfile
 import tempfile
 import time
 from collections.abc import Mapping
@@ -60,6 +62,8 @@ class Repository:
             role.expires = roles.now + YEARS
         roles.publish_root(bump=False)
         self.offered: dict[str, Offered] = {}
+        self.contents: dict[str, dict[str, bytes]] = {}
+        """The files of each version below lib/."""
         for version in VERSIONS:
             self._add(version)
         roles.publish()
@@ -68,6 +72,7 @@ class Repository:
 
     def _add(self, version: str) -> None:
         data = make_package(version)
+        self.contents[version] = _files_in(data)
         self.simulator.add(data, version)
         sha256 = hashlib.sha256(data).hexdigest()
         path = f"targets/{PRODUCT}/{sha256}.{version}.tar.gz"
@@ -89,6 +94,16 @@ def make_package(version: str) -> bytes:
             package, info, [("agent/__init__.py", source), ("ota/launch/starts.py", source)]
         )
         return package.read_bytes()
+
+
+def _files_in(package: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(package)) as tar:
+        files = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+        return {
+            name: file.read()
+            for name, file in files.items()
+            if file is not None and name.startswith("lib/")
+        }
 
 
 class SimBody:
@@ -147,8 +162,9 @@ class SimWeb:
         self, _web: Any, url: str, headers: Mapping[str, str] | None = None, **_words: Any
     ) -> SimBody:
         """Answer a request; raises FetchError."""
+        self.net.asks[1].note(self.net.loop.time())
         self.pass_segment(url)
-        path = urlsplit(url).path.lstrip("/")
+        path = urlsplit(url).path.removeprefix("/tuf").lstrip("/")
         data = self.repository.files.get(path)
         if data is None or (self.missing and path.startswith("targets/")):
             return SimBody(self, url, 404, b"", {})

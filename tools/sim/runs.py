@@ -37,10 +37,11 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     parser.add_argument(
         "--twice", type=int, default=0, help="run so many seeds again, which must be the same"
     )
-    parser.add_argument("--also", default="", help="one more: SEED:HOURS:DENSITY:SETTLE")
+    parser.add_argument("--also", default="", help="more, with commas: SEED:HOURS:DENSITY:SETTLE")
     options = parser.parse_args()
     logging.disable(logging.NOTSET if options.verbose else logging.CRITICAL)
     if options.verbose:
+        logging.logThreads = False  # the simulated ones are none of `threading`'s
         logging.basicConfig(level=logging.INFO, stream=sys.stdout)
     sys.unraisablehook = lambda _told: None  # what is dead is collected late, and cannot end well
     runner = Runner(env, stop=options.stop, settle=options.settle, density=options.density)
@@ -48,7 +49,8 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
         return runner.show(options.seed, options.hours)
     failed = runner.run(range(options.first, options.first + options.seeds), options.hours)
     failed = failed or runner.compare(options.twice, options.hours)
-    return failed or (runner.also(options.also) if options.also else 0)
+    also = [runner.also(told) for told in options.also.split(",") if told]
+    return max([failed, *also])
 
 
 class Runner:

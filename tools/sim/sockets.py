@@ -108,6 +108,8 @@ class Pair:
         self.deaf: set[bool] = set()
         """The ends, by whether they are the client's, to which nothing comes any more."""
         self.over = False
+        self.dead_since: float | None = None
+        """Since when nothing comes through, without a word to an end."""
         self._ready = asyncio.Event()
         self._failed: OSError | None = None
 
@@ -169,7 +171,7 @@ class Pair:
         if self.over:
             return
         if not self.path.up:
-            self.path.waiting.append(lambda: self._arrive(sender, step, data))
+            self.path.waiting.append(lambda: self._send_on(sender, step, data))
             sender.wait_for_patience()
             return
         if sender.is_client in self.deaf:
@@ -181,7 +183,21 @@ class Pair:
         if other is not None:
             other.receive(step, data)
 
+    def _send_on(self, sender: SimTransport, step: str, data: bytes) -> None:
+        """Let a segment that was held go on: in its order, and not in one moment with all others."""
+        at = max(sender.last_sent, self.net.loop.time() + self.net.delay(self.path))
+        sender.last_sent = at
+        self.net.loop.call_at(at, self._arrive, sender, step, data, context=_NOBODY)
+
     # Faults.
+
+    def _die(self) -> None:
+        self.dead_since = self.net.loop.time() if self.dead_since is None else self.dead_since
+
+    @property
+    def is_believed_in(self) -> bool:
+        """Whether an end takes it for open."""
+        return any(end.begun and not end.is_closing() for end in self.ends.values())
 
     def reset_both(self) -> None:
         """Reset both ends."""
@@ -192,6 +208,7 @@ class Pair:
 
     def blackhole(self, *, server_forgets: bool) -> None:
         """Let nothing of one end, or of both, come through any more."""
+        self._die()
         self.deaf.add(True)
         if not server_forgets:
             self.deaf.add(False)
@@ -202,6 +219,7 @@ class Pair:
     def vanish(self, life: Life) -> None:
         """Lose one end with its machine's power: the other hears nothing."""
         is_client = self.life is life
+        self._die()
         self.deaf.add(not is_client)
         self.ends.pop(is_client, None)
         other = self.ends.get(not is_client)
@@ -359,6 +377,8 @@ class SimTransport(asyncio.Transport):
 
     def wait_for_patience(self, *, idle: bool = False) -> None:
         """Fail when TCP gives up; an ``idle`` connection only if its probes are on."""
+        if self.pair.path.proxied and (self.pair.path.up or not self.is_client):
+            return  # a proxy acknowledges all that reaches it
         probed = (socket.SOL_SOCKET, socket.SO_KEEPALIVE) in self.sock.options
         if self._timer is not None or self.lost or (idle and not probed):
             return

@@ -298,6 +298,10 @@ class SqliteDisk:
             out[0] = None
             return t.OK
         if handle.mount is not None and len(regions) <= number:
+            if (
+                handle.mount.read_only
+            ):  # as SQLite's own VFS; READONLY would say that the memory is there
+                return t.CANTOPEN
             handle.mount.admit(handle.path, needs_room=True)
         while len(regions) <= number:
             regions.append(c.create_string_buffer(size))

@@ -16,6 +16,8 @@ from typing import Any
 
 from tools.sim.life import Life, PowerCut, current
 
+# A timer may come so many seconds early: a sum of seconds rounds otherwise than the clock does.
+ROUNDING = 1e-5
 _real_lock = _thread.allocate_lock
 _real_start = _thread.start_new_thread
 _real_ident = _thread.get_ident
@@ -100,7 +102,7 @@ class Lock:
         self.waiting.append(thread)
         try:
             while self.holder is not None:
-                if end is not None and time.monotonic() >= end:
+                if end is not None and time.monotonic() >= end - ROUNDING:
                     return False
                 thread.pause()
             self.holder = thread
@@ -277,9 +279,10 @@ def sleep(seconds: float) -> None:
     if thread is None:
         return
     end = time.monotonic() + seconds
-    TURNS.call_later(seconds, TURNS.wake, thread, context=thread.outside)
-    while time.monotonic() < end:
+    while (left := end - time.monotonic()) > ROUNDING:
+        timer = TURNS.call_later(left, TURNS.wake, thread, context=thread.outside)
         thread.pause()
+        timer.cancel()
 
 
 def install() -> None:

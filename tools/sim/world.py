@@ -19,7 +19,7 @@ from tools.sim.clock import START
 from tools.sim.cloud import ADDRESS, HOST, Cloud, Template
 from tools.sim.ears import bind_microphone
 from tools.sim.env import Env
-from tools.sim.happenings import HAPPENINGS, heal
+from tools.sim.happenings import HAPPENINGS, go_to_bed, heal
 from tools.sim.invariants import end_faults, step_faults
 from tools.sim.loop import SimLoop
 from tools.sim.machine import Machine, Platform, bind_drivers
@@ -138,6 +138,7 @@ class World:
     async def _settle(self) -> None:
         self.note("-- all faults are over")
         heal(self)
+        go_to_bed(self)
         end = self.loop.time() + self._quiet
         while self.loop.time() < end and not self.outcome.fault:
             await asyncio.sleep(LOOK_SECONDS)

@@ -34,10 +34,24 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
     # syncs the folder with a log's first sync after each opening, also of a log that was there.
     told = run(
         "tools.sim", "--seeds", "48", "--hours", "0.004", "--density", "150", "--settle", "90",
-        "--twice", "2", "--also", "90:0.1:40:600",
+        "--twice", "2", "--also", "90:0.1:40:600,13:0.1:40:600",
     )  # fmt: skip
     assert "48 seeds" in told
     assert " 0 failed" in told
+    # Seed 13: a package is fetched, and proves itself. None was, at first: what asks for one was answered 404, or slept for ever.
+    assert "1.1.0 starts" in told
+    assert "seed 13: no fault" in told
+    # Each kind of order is carried out somewhere: some were once written as values that the machine refuses.
+    for name in (
+        "play",
+        "volume",
+        "play_mode",
+        "volume_limits",
+        "sleep_timer",
+        "rules",
+        "child_lock",
+    ):
+        assert f"'{name} done'" in told, name
     assert "2 seeds again, 0 different" in told
     assert "cloud: power cut" in told
 
@@ -112,6 +126,16 @@ def test_a_seed_is_one_day_and_another_one_is_another() -> None:
     assert all(event.at <= 24 * 3600 for event in scenario(5, 24))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"dead_since": 961.0}, {"loud_since": 961.0}, {"awake_since": 961.0}, {"untold": {"power": 851.0}},
+     {"tries": 3}, {"asked": (60, 240)}, {"waiting": 16}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_within_its_limit_breaks_nothing(changes: dict[str, Any]) -> None:
+    assert not list(step_faults(replace(FINE, **changes)))
+
+
 FINE = View(now=1000.0, alive=True, running="1.0.0")
 LOST = {("e", 4): "volume"}
 
@@ -128,6 +152,15 @@ LOST = {("e", 4): "volume"}
         ({"late": ["PUT play"]}, "nothing_is_late"),
         ({"ended": ["KeyError"]}, "nothing_crashes"),
         ({"ran_dry": [3600.0]}, "battery_is_heeded"),
+        ({"dead_since": 900.0}, "the_dead_are_noticed"),
+        ({"loud_since": 900.0}, "volume_is_limited"),
+        ({"awake_since": 900.0, "sounding": "a"}, "sleep_timer_is_kept"),
+        ({"untold": {"power": 800.0}}, "changes_are_told"),
+        ({"tries": 4}, "a_bad_version_is_left"),
+        ({"asked": (61, 0)}, "nobody_hammers"),
+        ({"asked": (0, 241)}, "nobody_hammers"),
+        ({"waiting": 17}, "all_is_bounded"),
+        ({"broken": ["volume 3 was answered as done, and 4 is in force"]}, "done_is_done"),
     ],
     ids=str,
 )
@@ -152,15 +185,21 @@ def task(status: str, *events: int) -> dict[str, Any]:
         ({"tasks": [task("FAILED", 0, 8, 8)]}, "updates_have_one_true_end"),
         ({"tasks": [task("SUCCESS", 0, 10)]}, "updates_have_one_true_end"),
         ({"newest": {"volume": 3}, "values": {"volume": 4}}, "cloud_shows_the_machine"),
+        ({"rows": {"volume": 2}, "offered": {"volume": 1}}, "nothing_is_twice"),
+        ({"tasks": [task("SUCCESS", 0, 10)], "cancelled": {"1"}}, "a_cancelled_update_ends"),
+        ({"tasks": [task("SUCCESS", 0, 10)], "bad": ["1.2.0"]}, "updates_have_one_true_end"),
     ],
     ids=str,
 )
 def test_an_end_that_is_wrong_is_named(changes: dict[str, Any], name: str) -> None:
     fine = Ending(
         FINE, LOST, epochs={"e": [[1, 4]]}, versions=["1.0.0", "1.1.0"], online=True,
-        task_versions={7: "1.1.0"}, tasks=[task("FAILED", 0, 4, 8)],
+        task_versions={7: "1.1.0"}, tasks=[task("FAILED", 0, 4, 8)], rows={"volume": 1},
+        offered={"volume": 1},
     )  # fmt: skip
     assert not list(end_faults(fine))
+    left = replace(fine, tasks=[task("SUCCESS", 0, 10)], bad=["1.1.0"])
+    assert not list(end_faults(left))  # it proved itself, kept dying, and was left
     broken = replace(fine, **changes)
     assert name in {fault.partition(":")[0] for fault in end_faults(broken)}
 

@@ -1,0 +1,190 @@
+"""What orders were answered, and what follows from it: settings that stay, a volume that is in force, a sleep timer, updates that were cancelled.
+
+An order that is under way beside another one of its name, or that nobody was answered, promises nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from machine.outputs import is_near
+from ota.updater import Updater
+from resources.dispatch import Dispatch
+from resources.loudness.steps import level_of, step_of
+from tools.sim.machine import CURRENT_MACHINE, Machine
+from wire.codes import Code
+from wire.datapoints import Method
+
+if TYPE_CHECKING:
+    from tools.sim.observer import Watched
+
+# Data points whose value nothing but an order changes.
+KEPT = ("play_mode", "child_lock", "rules", "volume_limits", "microphone")
+# Seconds before the sleep timer's end from which on an order moves it, with the clock's rounding.
+TAPPED_SECONDS = 65.0
+# Seconds from a start until what was kept is looked at: the files are read by then.
+START_SECONDS = 30.0
+# A step's level in floating point, as mixers round it.
+ROUNDING = 0.003
+
+
+@dataclass(slots=True)
+class Order:
+    """One order that is under way.
+
+    Attributes:
+        name: the data point's.
+        number: of those for it.
+        before: what was promised before.
+        turns: how often the knob had been turned then.
+        process: the orders under way in the same process.
+    """
+
+    name: str
+    number: int
+    before: str | None
+    turns: int
+    process: Counter[str]
+
+
+class Promises:
+    """Of one world; `watch_orders` tells it of orders."""
+
+    def __init__(self, machine: Machine, now: Callable[[], float]) -> None:
+        """Remember what ``machine`` answers; ``now`` is the true time."""
+        self._machine, self._now = machine, now
+        self.kept: dict[str, str] = {}
+        self.broken: list[str] = []
+        self.cancelled: set[str] = set()
+        self.answers: Counter[str] = Counter()
+        """How often each data point's orders were answered with which code."""
+        self._numbers: Counter[str] = Counter()
+        self._under_way: Counter[str] = Counter()
+        self._timer_ends: float | None = None
+        self._boots = 0
+
+    # Orders.
+
+    def begin(self, name: str) -> Order:
+        """Note that an order comes."""
+        self.touch()
+        self._numbers[name] += 1
+        self._under_way[name] += 1
+        before = self.kept.pop(name, None)
+        turns = self._machine.sounds.turns
+        return Order(name, self._numbers[name], before, turns, self._under_way)
+
+    @staticmethod
+    def end(order: Order) -> None:
+        """Note that nothing more is done for an order."""
+        order.process[order.name] -= 1
+
+    def is_alone(self, order: Order) -> bool:
+        """Return whether no other order of its name, or for the volume's limits, was under way beside it."""
+        names = {order.name, "volume_limits"} if order.name == "volume" else {order.name}
+        others = sum(self._under_way[name] for name in names)
+        return others == 1 and order.number == self._numbers[order.name]
+
+    async def answered(self, order: Order, points: Any, text: str, code: int) -> None:
+        """Note an order's answer, before whoever asked has it."""
+        name, is_done = order.name, code == Code.CHANGED
+        self.answers[f"{name} {'done' if is_done else 'not done'}"] += 1
+        if name in KEPT and self.is_alone(order):
+            # A microphone that was turned off is off, whatever the card says; until when, the answer says.
+            before = None if name == "microphone" else order.before
+            value = await _told(points[name]) if is_done else before
+            if value is not None and self.is_alone(order):
+                self.kept[name] = value
+        elif name == "sleep_timer":
+            self._note_timer(text, is_done=is_done)
+        elif name == "volume" and is_done and self.is_alone(order):
+            self._judge_volume(order, text)
+
+    def _judge_volume(self, order: Order, text: str) -> None:
+        sounds = self._machine.sounds
+        is_so = is_near(sounds.level, level_of(int(text)))  # some cards have coarse steps
+        if sounds.device and sounds.turns == order.turns and not is_so:
+            found = step_of(sounds.level)
+            self.broken.append(f"volume {text} was answered as done, and {found} is in force")
+
+    # The sleep timer.
+
+    def touch(self) -> None:
+        """Note that somebody does something: near its end that moves a timer, and then nothing is known of it."""
+        if self._timer_ends is not None and self._now() > self._timer_ends - TAPPED_SECONDS:
+            self._timer_ends = None
+
+    def _note_timer(self, text: str, *, is_done: bool) -> None:
+        if is_done:
+            self._timer_ends = self._now() + 60.0 * int(text) if text.isdigit() else None
+            self._boots = self._machine.boots
+
+    @property
+    def timer_ends(self) -> float | None:
+        """When the sleep timer ends; None: there is none, or nothing is known of it. It ends with the boot."""
+        return self._timer_ends if self._boots == self._machine.boots else None
+
+    # What stays.
+
+    async def look(self, points: Any) -> None:
+        """Compare what was kept with what the machine says."""
+        for name, value in list(self.kept.items()):
+            if name in points and not self._under_way[name]:
+                found = await _told(points[name])
+                if found != value and self.kept.get(name) == value:
+                    self.broken.append(f"{name} was set to {value}, and is {found}")
+
+    def gone(self) -> None:
+        """Hear that the process is gone: what was under way will not be answered."""
+        self._under_way = Counter()
+
+
+async def _told(point: Any) -> str:
+    return str(await point.get())
+
+
+def watch_orders(watched: Watched) -> None:
+    """Tell the observer's promises of all orders for data points, and of cancellations, for the rest of the process."""
+    request, cancel = Dispatch.request, Updater.cancel
+
+    async def noted_request(
+        self: Dispatch, method: str, name: str, text: str = "", *, local: bool = False
+    ) -> Any:
+        promises = _of(watched)
+        if promises is None or method != Method.PUT:
+            return await request(self, method, name, text, local=local)
+        order = promises.begin(name)
+        with _ended(promises, order):
+            answer = await request(self, method, name, text, local=local)
+            await promises.answered(order, self.points, text, answer.code)
+        return answer
+
+    async def noted_cancel(self: Updater, transaction: str) -> Any:
+        status, promises = self.status(), _of(watched)
+        runs = status["transaction"] == transaction and status["state"] in {"CREATED", "RUNNING"}
+        answer = await cancel(self, transaction)
+        if promises is not None and runs and answer.code == Code.CHANGED:
+            promises.cancelled.add(transaction)
+        return answer
+
+    Dispatch.request = noted_request  # type: ignore[method-assign]
+    Updater.cancel = noted_cancel  # type: ignore[method-assign]
+
+
+@contextlib.contextmanager
+def _ended(promises: Promises, order: Order) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        promises.end(order)
+
+
+def _of(watched: Watched) -> Promises | None:
+    machine = CURRENT_MACHINE.get()
+    if watched.observer is None or machine is None or machine.life is None:
+        return None
+    return watched.observer.promises
