@@ -27,6 +27,7 @@ class Life:
         dead: whether it was killed, or has lost its power.
         signals: what a signal calls, by its number.
         kept: what must outlive it, for a later end: coroutines that never go on.
+        watches: what the kernel closes at its end: the real descriptors that it has.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Life:
     dead: bool = False
     signals: dict[int, Any] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
+    watches: list[Any] = field(default_factory=list)
+
+    def close_watches(self) -> None:
+        """Close what the kernel would close."""
+        while self.watches:
+            self.watches.pop().close()
 
 
 CURRENT: ContextVar[Life | None] = ContextVar("life", default=None)

@@ -21,6 +21,7 @@ import agent.points
 from agent.app import Agent
 from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings, VoiceSettings
 from audio.vad import VadKind
+from machine.folder_watch import FolderWatch, MountWatch
 from machine.level import KeptLevel
 from machine.network import NetworkInfo
 from ota.launch.boot import release_folder
@@ -270,6 +271,7 @@ class Machine:
     def _gone(self, life: Life, *, power: bool) -> None:
         life.dead = True
         self.on_gone()
+        life.close_watches()
         self.on.net.killed(life, power=power)
         self.on.sqlite.forget(self.mount)
         self.on.loop.call_soon(self._bury, self.mount, life, context=contextvars.Context())
@@ -368,3 +370,18 @@ def bind_drivers() -> None:
     app.read_network = lambda: NetworkInfo("WIFI", "02:00:00:00:00:01", "10.0.0.2")
     client: Any = agent.local.client
     client.LocalClient = SimClient
+    for kind in (FolderWatch, MountWatch):
+        _note_watches(kind)
+
+
+def _note_watches(kind: Any) -> None:
+    """Note whose each is: a user has 128 of inotify's, and what is dead is collected only after the seed."""
+    make = kind.__init__
+
+    def noted(self: Any) -> None:
+        make(self)
+        life = CURRENT.get()
+        if life is not None:
+            life.watches.append(self)
+
+    kind.__init__ = noted
