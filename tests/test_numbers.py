@@ -13,6 +13,7 @@ BY_NAME = {f"{number.module}:{number.name}": number.value for number in NUMBERS}
 PROMISES: list[tuple[str, str, dict[str, float]]] = [
     ("link.md", "The app waits 10 s at most", {"staging/gateway/gateway.py:CONTROL_DEADLINE": 10}),
     ("link.md", "heard nothing for 20 s asks", {"transport/liveness.py:QUIET_SECONDS": 20}),
+    ("link.md", "a cloud after 21 s", {"transport/liveness.py:CLOUD_QUIET_SECONDS": 21}),
     ("link.md", "gives the other 7 s", {"transport/liveness.py:PATIENCE_SECONDS": 7}),
     ("link.md", "first after 22 s, given up after 28 s", {
         "transport/liveness.py:PROBE_IDLE": 22, "transport/liveness.py:PROBE_INTERVAL": 3,

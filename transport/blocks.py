@@ -29,6 +29,16 @@ class _Newest(OrderedDict[Any, Any]):
             self.popitem(last=False)
 
 
+class _Given:
+    """A rendering that is done already."""
+
+    def __init__(self, reply: Any) -> None:
+        self._reply = reply
+
+    async def __call__(self) -> Any:
+        return self._reply
+
+
 class BlockTransfers:
     """The block-wise transfers of one connection: request bodies and replies."""
 
@@ -57,6 +67,14 @@ class BlockTransfers:
 
     async def reply(self, request: Any, render: Callable[[], Awaitable[Any]]) -> Any:
         """Return the reply to a whole request, or the requested block of it."""
+        if (
+            request.opt.block2 is None
+        ):  # nearly all: aiocoap's cache is for what is asked or answered in blocks
+            whole = await render()
+            if len(whole.payload) <= request.remote.maximum_payload_size:
+                whole.opt.block1 = request.opt.block1
+                return whole
+            render = _Given(whole)
         reply = await self._replies.extract_or_insert(request, render)
         reply.opt.block1 = request.opt.block1
         return reply

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Generator
 from typing import Any
 
 import aiocoap
@@ -18,14 +18,16 @@ from aiocoap import error as coap_error
 from aiocoap import interfaces
 from aiocoap.numbers.codes import Code as CoapCode
 from aiocoap.numbers.constants import TransportTuning
-from aiocoap.pipe import Pipe, error_to_message, run_driving_pipe
+from aiocoap.numbers.types import ACK, RST
+from aiocoap.pipe import Pipe, run_driving_pipe
+from aiocoap.protocol import BlockwiseRequest
 from aiocoap.protocol import Request as ClientRequest
 from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
 from transport.blocks import is_valid_block
 from transport.coap import MessageFormatError, add_terms, decode_message, to_request
-from transport.connection import Connection
+from transport.connection import BLOCK_SIZE_EXPONENT, PAYLOAD_LIMIT, Connection
 from transport.errors import (
     NotSentError,
     RequestRejectedError,
@@ -39,6 +41,7 @@ from transport.liveness import (
     Watch,
     ask,
     is_ping,
+    is_reset,
     pong_to,
     probe_by_system,
 )
@@ -185,7 +188,7 @@ class FramedEndpoint:
             add_terms(message, terms)
         try:
             async with asyncio.timeout(deadline):
-                response = await self._context.request(message).response
+                response = await self._context.ask(message)
         except TimeoutError as error:
             raise RequestTimeoutError(f"no answer within {deadline:g} s") from error
         except NotSentError:
@@ -236,7 +239,26 @@ class _Request(ClientRequest):
 
 
 class _Context(aiocoap.Context):
-    """aiocoap's Context, with `_Request`, and without a warning if a request ends before its handler starts."""
+    """aiocoap's Context, with `_Request`, and with one task for a request that is served and none for one of ours.
+
+    aiocoap makes three, each named by a rendering of the whole message: they were half of what a message costs.
+    """
+
+    async def ask(self, message: Any) -> Any:
+        """Send a request and return the whole answer; raises aiocoap's errors."""
+        remote = message.remote
+        is_small = len(message.payload) <= PAYLOAD_LIMIT
+        if not is_small or remote.maximum_block_size_exp != BLOCK_SIZE_EXPONENT:
+            return await self.request(message).response
+        pipe = Pipe(message, self.log)
+        asked = _Request(pipe, self.loop, self.log)
+        (await self.find_remote_and_interface(message)).request(pipe)
+        answer = await asked.response
+        if answer.opt.block1 is not None:
+            raise coap_error.UnexpectedBlock1Option("a block of a request that had none")
+        # aiocoap's own way to the rest of a long answer has no other name.
+        complete = BlockwiseRequest._complete_by_requesting_block2  # noqa: SLF001
+        return await complete(self, message, answer, self.log)
 
     def request(self, request_message: Any, handle_blockwise: bool = True) -> Any:  # noqa: FBT001, FBT002  # aiocoap's
         if handle_blockwise:
@@ -250,18 +272,46 @@ class _Context(aiocoap.Context):
         (await self.find_remote_and_interface(pipe.request)).request(pipe)
 
     def render_to_pipe(self, pipe: Any) -> None:
-        answered = error_to_message(pipe, self.log)
-        run_driving_pipe(answered, _Deferred(lambda: self._render_to_pipe(answered)))
+        task = self.loop.create_task(self._serve(pipe))
+        pipe.on_interest_end(task.cancel)
+
+    async def _serve(self, pipe: Any) -> None:
+        """Answer a request: 5.00 if that fails in a way that has no answer of its own."""
+        try:
+            await self.serversite.render_to_pipe(pipe)
+        except coap_error.RenderableError as error:
+            pipe.add_response(error.to_message(), is_last=True)
+        except Exception:
+            self.log.exception("a request could not be answered")
+            pipe.add_response(aiocoap.Message(code=CoapCode.INTERNAL_SERVER_ERROR), is_last=True)
 
 
-class _Deferred:
-    """An awaitable that creates its coroutine only when awaited, so none is left unawaited."""
+class _Idle:
+    """Ends a reading by its `asyncio.timeout` when nothing has come for some seconds.
 
-    def __init__(self, start: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._start = start
+    One timer for a connection, which looks when something came last: one for each reading is a third of its cost.
+    """
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._start().__await__()
+    def __init__(
+        self, connection: Connection, timer: asyncio.Timeout, seconds: float | None
+    ) -> None:
+        """Begin to wait; ``seconds`` None: for ever."""
+        self._connection, self._timer, self._seconds = connection, timer, seconds or 0.0
+        self._loop = asyncio.get_running_loop()
+        self._begun = self._loop.time()
+        self._next = None if seconds is None else self._loop.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        end = max(self._begun, self._connection.heard_at) + self._seconds
+        if self._loop.time() >= end:
+            self._timer.reschedule(end)
+        else:
+            self._next = self._loop.call_at(end, self._look)
+
+    def stop(self) -> None:
+        """Wait no longer."""
+        if self._next is not None:
+            self._next.cancel()
 
 
 class _FramedInterface(interfaces.MessageInterface):
@@ -276,40 +326,59 @@ class _FramedInterface(interfaces.MessageInterface):
     ) -> str:
         """Pass received messages to aiocoap until the stream ends; return the reason."""
         self._open.add(connection)
-        decoder = FrameDecoder(max_length)
+        try:
+            async with asyncio.timeout(None) as timer:
+                idle = _Idle(connection, timer, idle_timeout)
+                try:
+                    return await self._read(connection, FrameDecoder(max_length))
+                finally:
+                    idle.stop()
+        except TimeoutError:
+            return f"silent for {idle_timeout:g} s"
+
+    async def _read(self, connection: Connection, decoder: FrameDecoder) -> str:
         while True:
             try:
-                async with asyncio.timeout(idle_timeout) as timer:
-                    data = await connection.reader.read(READ_SIZE)
+                data = await connection.reader.read(READ_SIZE)
             except OSError as error:
-                if timer.expired():  # ETIMEDOUT from the system is a TimeoutError too
-                    return f"silent for {idle_timeout:g} s"
                 return connection.close_reason or f"connection lost: {error.strerror or error}"
             if not data:
                 return connection.close_reason or "closed by the other side"
             connection.heard_at = asyncio.get_running_loop().time()
             if connection.tap is not None:
                 connection.tap.heard(data)
+            is_quick = True
             try:
                 for number, message in enumerate(decoder.feed(data), 1):
-                    self._dispatch(connection, message)
+                    is_quick &= self._dispatch(connection, message)
                     if number % MESSAGES_A_TURN == 0:
                         await asyncio.sleep(0)
                         if connection.close_reason:  # meanwhile: nobody waits for the others
                             return connection.close_reason
             except FramingError as error:
                 return str(error)
-            # Reading buffered data does not yield; let handlers start before more requests arrive.
-            await asyncio.sleep(0)
+            if not is_quick:
+                # Reading buffered data does not yield; let handlers start before more requests arrive.
+                await asyncio.sleep(0)
 
     def next_id(self) -> int:
         """Return a message id that no request of ours uses."""
         return int(self._manager._next_message_id())  # noqa: SLF001  # the ids are the manager's
 
-    def _dispatch(self, connection: Connection, data: bytes) -> None:
+    def _dispatch(self, connection: Connection, data: bytes) -> bool:
+        """Take up a message; return whether that was all, as for a ping and its answer: nothing was begun."""
         if is_ping(data):
             connection.send(pong_to(data))
-            return
+            return True
+        if is_reset(data) and not self._resets_request(connection, data):
+            return True  # the answer to a ping: that it came was noted
+        self._take_up(connection, data)
+        return False
+
+    def _resets_request(self, connection: Connection, reset: bytes) -> bool:
+        return self._manager is not None and self._manager.waits_for(connection, reset)
+
+    def _take_up(self, connection: Connection, data: bytes) -> None:
         try:
             message = decode_message(data, connection)
             if message.code.is_response() and not is_valid_block(
@@ -334,10 +403,14 @@ class _FramedInterface(interfaces.MessageInterface):
 
     def send(self, message: Any) -> None:
         """Write a message to its connection."""
-        message.remote.send(message.encode())
+        # An answer was encoded to be kept.
+        kept = message.remote.recent.answer(message.mid) if message.mtype in {ACK, RST} else b""
+        message.remote.send(kept or message.encode())
 
     async def recognize_remote(self, remote: object) -> bool:
         """Return whether ``remote`` is a connection; raises NotSentError if it is closed."""
+        if remote not in self._open:
+            await asyncio.sleep(0)  # `serve` may have been begun in this very turn
         if isinstance(remote, Connection) and remote not in self._open:
             raise NotSentError(remote.close_reason or "the connection is closed")
         return remote in self._open

@@ -19,6 +19,8 @@ from transport.connection import Connection
 # under 30, so that an order is not sent to a machine that has been gone for longer.
 QUIET_SECONDS = 20.0
 PATIENCE_SECONDS = 7.0
+# The same of a cloud: a machine that is there has asked before, and one question is enough for both.
+CLOUD_QUIET_SECONDS = 21.0
 # Seconds for an answer while somebody waits to know.
 ANSWER_SECONDS = 3.0
 # What came while this process was stopped is read first, after the timers that are due.
@@ -56,6 +58,11 @@ def probe_by_system(handle: socket.socket | None) -> None:
 def is_ping(message: bytes) -> bool:
     """Return whether a message is an empty CON."""
     return len(message) == _LENGTH and message[:2] == _EMPTY_CON
+
+
+def is_reset(message: bytes) -> bool:
+    """Return whether a message is an empty RST: the answer to a ping, or to a request that the other side drops."""
+    return len(message) == _LENGTH and message[:2] == _EMPTY_RST
 
 
 def pong_to(ping: bytes) -> bytes:

@@ -86,6 +86,11 @@ class StreamMessages(MessageManager):
         end = self.loop.call_later(EXCHANGE_LIFETIME, self._end_exchange, key)
         self._active_exchanges[key] = (reset, end)
 
+    def waits_for(self, remote: object, answer: bytes) -> bool:
+        """Return whether a request of ours to ``remote`` has the id of an encoded ``answer``."""
+        exchanges = self._active_exchanges or {}
+        return (remote, int.from_bytes(answer[2:4], "big")) in exchanges
+
     def _end_exchange(self, key: tuple[Any, int]) -> None:
         if self._active_exchanges is not None:
             self._active_exchanges.pop(key, None)

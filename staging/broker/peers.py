@@ -119,7 +119,7 @@ class BrokerEndpoint:
         if await connection.publish(message, deadline=deadline) == _NO_SUBSCRIBERS:
             raise NotSentError("the broker does not know this device")
 
-    def watch(self, peer: BrokerPeer) -> None:
+    def watch(self, peer: BrokerPeer, quiet: float) -> None:
         """Do nothing: the broker tests the device's connection, and tells its end."""
 
     def settle(self, uuid: str, correlation: bytes, answer: Answer) -> None:

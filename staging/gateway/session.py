@@ -30,6 +30,7 @@ from transport.errors import (
     StreamClosedError,
     TransportError,
 )
+from transport.liveness import CLOUD_QUIET_SECONDS
 from wire.abilities import DEADLINE, PING, Abilities
 from wire.codes import Code
 from wire.exchange import TOO_LATE, Answer, Terms
@@ -71,7 +72,7 @@ class Endpoint(Protocol):
     ) -> Answer:
         """Send a request and return the answer; raises TransportError."""
 
-    def watch(self, connection: Any, /) -> None:
+    def watch(self, connection: Any, /, quiet: float) -> None:
         """Test a quiet connection from now on, as `transport.framed.FramedEndpoint.watch`."""
 
 
@@ -163,7 +164,7 @@ class Session:
             if isinstance(effect, AbilitiesSeen):
                 self.abilities = effect.reads
                 if PING in effect.reads:
-                    self.endpoint.watch(self.connection)
+                    self.endpoint.watch(self.connection, CLOUD_QUIET_SECONDS)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Start work in the background; a failure is only logged, `end` cancels it."""

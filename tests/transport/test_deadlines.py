@@ -10,6 +10,7 @@ import pytest
 from tests.moved_clock import Since, on_moved_clock
 from transport.connection import Connection
 from transport.framed import FramedEndpoint
+from transport.liveness import CLOUD_QUIET_SECONDS, is_ping
 from wire.exchange import Answer, Request
 
 NEAR = 0.6
@@ -55,6 +56,48 @@ async def test_a_quiet_peer_is_asked_after_20_s_and_given_up_7_s_later() -> None
         assert len(peer.got) == 12  # docs/link.md: a ping is 12 bytes in its frame
         await peer.served
         assert since.seconds == pytest.approx(27.5, abs=NEAR)
+
+
+class Counted:
+    """Counts the pings that are sent on a connection."""
+
+    def __init__(self) -> None:
+        self.pings = 0
+
+    def heard(self, _data: bytes) -> None: ...
+
+    def sent(self, frame: bytes) -> None:
+        self.pings += is_ping(frame[8:])
+
+
+@on_moved_clock
+async def test_of_a_machine_and_a_cloud_that_are_well_only_one_asks() -> None:
+    ends: dict[str, Connection] = {}
+    both = asyncio.Event()
+    endpoint = await FramedEndpoint.create()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends["cloud"] = Connection(reader, writer)
+        both.set()
+        await endpoint.serve(ends["cloud"], nothing)
+
+    server = await asyncio.start_server(carry, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    ends["machine"] = Connection(*await asyncio.open_connection("127.0.0.1", port))
+    served = asyncio.create_task(endpoint.serve(ends["machine"], nothing))
+    await both.wait()
+    await asyncio.sleep(0)
+    counted = {name: Counted() for name in ends}
+    for name, connection in ends.items():
+        connection.tap = counted[name]
+    endpoint.watch(ends["machine"])
+    endpoint.watch(ends["cloud"], CLOUD_QUIET_SECONDS)
+    await asyncio.sleep(119)
+    assert counted["machine"].pings == 5
+    assert counted["cloud"].pings == 0
+    await endpoint.shutdown()
+    await served
+    server.close()
 
 
 @on_moved_clock
