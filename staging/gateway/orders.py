@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from staging.errors import (
     CancelRefusedError,
@@ -66,8 +66,11 @@ class Orders:
         """
         identity = session.identity
         async with session.ordering:
-            await self._send_missed_cancels(session)
-            order = await self._database.read(ota.unsent, identity.id, self._api_url())
+            url = self._api_url()
+            cancels, order = await self._database.read(ota.outstanding, identity.id, url)
+            if cancels:  # meanwhile another order may have come
+                await self._send_missed_cancels(session, cancels)
+                order = await self._database.read(ota.unsent, identity.id, url)
             if order is None:
                 return
             self._changed(identity.uuid)
@@ -111,10 +114,10 @@ class Orders:
         answer = await self._sessions.get(uuid).request("PUT", ORDER_PATH, order_payload(order))
         return None if answer.code >> 5 == 2 else _shown(answer)
 
-    async def _send_missed_cancels(self, session: Session) -> None:
+    async def _send_missed_cancels(self, session: Session, task_ids: Sequence[int]) -> None:
         """Send cancellations that a device missed; a device still busy would refuse a new order."""
         answered: list[int] = []
-        for task_id in await self._database.read(ota.unanswered_cancels, session.identity.id):
+        for task_id in task_ids:
             try:
                 if await _send_cancel(session, task_id) is None:
                     break

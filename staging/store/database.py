@@ -315,11 +315,7 @@ class Database:
                 self._thaw()
             with self._outage.watch(writes=True), self._writing() as session:
                 with session.begin():
-                    done = [
-                        (job, result)
-                        for job in batch
-                        if (result := self._run(session, job)) is not _FAILED
-                    ]
+                    done = self._run_all(session, batch)
                     self._keep_taken_back(session)
                 self._forget_keys(session)
         except BaseException as error:  # noqa: BLE001  # each caller gets it; none may hang
@@ -329,6 +325,15 @@ class Database:
             return
         for job, result in done:
             job.future.set_result(result)
+
+    def _run_all(self, session: Session, batch: list[_Job]) -> list[tuple[_Job, Any]]:
+        """Run the jobs; return those that did not fail, with their results. One alone needs no savepoint: raises its error."""
+        if len(batch) == 1:
+            result = batch[0].work(session)
+            session.flush()
+            return [(batch[0], result)]
+        found = [(job, self._run(session, job)) for job in batch]
+        return [(job, result) for job, result in found if result is not _FAILED]
 
     def _run(self, session: Session, job: _Job) -> Any:
         """Run one job in its own savepoint, so that its failure does not affect the others.

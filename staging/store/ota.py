@@ -223,6 +223,13 @@ def summary(task: OtaTask, uuid: str) -> dict[str, object]:
     }
 
 
+def outstanding(
+    session: Session, device_id: int, api_url: str
+) -> tuple[list[int], OtaOrder | None]:
+    """Return what a device that has come is to be sent: `unanswered_cancels`, and the order that is `unsent`."""
+    return unanswered_cancels(session, device_id), unsent(session, device_id, api_url)
+
+
 def unanswered_cancels(session: Session, device_id: int) -> list[int]:
     """Return a device's latest tasks whose cancellation it did not answer yet, newest first."""
     wanted = OtaTask.cancel == Cancel.WANTED.value

@@ -133,6 +133,20 @@ async def test_writes_that_wait_together_share_a_commit_and_fail_alone(
     assert await database.read(count, Device) == 2
 
 
+async def test_a_write_alone_that_fails_leaves_nothing_and_stops_no_other(
+    database: Database,
+) -> None:
+    def fail(session: Any) -> None:
+        devices.add(session, None, 0)
+        session.flush()
+        raise RuntimeError("alone")
+
+    with pytest.raises(RuntimeError, match="alone"):
+        await database.write(fail)
+    await database.write(lambda session: devices.add(session, None, 0))
+    assert await database.read(count, Device) == 1
+
+
 async def test_the_writers_queue_is_bounded(
     where: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
