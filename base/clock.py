@@ -157,11 +157,14 @@ class TrustedTime:
 
         ``without``: sources to leave out.
         """
-        with self._lock:
-            known = {TimeSource.BUILD: self._built, **self._record.known}
         ticks = self._ticks()
-        asked = known.keys() - set(without)
-        return max((known[source].at(ticks, self._boot), source) for source in asked)
+        with self._lock:
+            known = self._record.known  # a new one each time that it changes
+        floor = self._built.at(ticks, self._boot), TimeSource.BUILD
+        for source, value in known.items():
+            if source not in without:
+                floor = max(floor, (value.at(ticks, self._boot), source))
+        return floor
 
     def now(self) -> float:
         """Return the time: the clock's if it is trusted, else the floor (Unix time, seconds)."""
