@@ -186,14 +186,6 @@ class SimLoop(asyncio.SelectorEventLoop):
             if self._stopping:  # type: ignore[attr-defined]  # asyncio's own
                 return
 
-    def _let_time_come(self) -> None:
-        timers = self._timers
-        while timers and timers[0][2].is_cancelled:
-            heapq.heappop(timers)
-        if not timers:
-            raise RuntimeError("the simulation stands still: nothing waits for a time")
-        self._sim_clock.now = max(self._sim_clock.now, timers[0][0])
-
     def _make_self_pipe(self) -> None:
         """Need none: nothing wakes this loop from outside."""
         self._ssock = self._csock = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_rows import LATEST_ONLY
@@ -150,15 +150,16 @@ class Observer:
         if not isinstance(point, PlayPoint) or player is None:
             return
         state = point.teller.state
-        view.sounding = None if player.sounding is None else Path(player.sounding).stem
-        view.told = (state.value, point.teller.title)
-        sounds = player.sounding is not None
+        sounding, title = player.sounding, point.teller.title
+        view.sounding = None if sounding is None else _stem(sounding)
+        view.told = (state.value, title)
+        sounds = sounding is not None
         says = state is State.PLAYING
         ears = getattr(machine.agent, "_ears", None)
         if ears is not None and ears.listens:  # the story holds still meanwhile
             view.unlike_since = self._since("sound", unlike=False)
             return
-        same = sounds == says and (not sounds or view.sounding == point.teller.title)
+        same = sounds == says and (not sounds or view.sounding == title)
         waiting = says and player.waiting
         view.unlike_since = self._since("sound", unlike=not same and not waiting)
 
@@ -168,12 +169,9 @@ class Observer:
         if view.sounding is None or point is None or machine.wall_offset:
             return False
         minute = int((START + self.world.loop.time()) // 60) % (24 * 60)
-        rules = parse_rules(str(await point.get()))
         return any(
-            period.begin <= minute < period.end
-            if period.begin < period.end
-            else not period.end <= minute < period.begin
-            for period in rules.quiet
+            begin <= minute < end if begin < end else not end <= minute < begin
+            for begin, end in _quiet(str(await point.get()))
         )
 
     def _link_is_unlike(self) -> bool:
@@ -295,6 +293,17 @@ class Observer:
             if name in points:
                 values[name] = await points[name].get()
         return values
+
+
+@functools.lru_cache(500)
+def _quiet(rules: str) -> list[tuple[int, int]]:
+    """Return the minutes of the day at which quiet hours begin and end."""
+    return [(period.begin, period.end) for period in parse_rules(rules).quiet]
+
+
+def _stem(source: str) -> str:
+    """Return a file's name without folder and suffix."""
+    return os.path.splitext(os.path.basename(source))[0]  # noqa: PTH119, PTH122  # at each look
 
 
 def _points(machine: Machine) -> dict[str, Any]:

@@ -24,17 +24,19 @@ import staging.gateway.presence
 import staging.gateway.renewals
 from staging.gateway.silent import Pace
 
+# Seconds between looks for what there never is.
+NEVER = 86_400.0
 # Of the cloud's gateway: there are no silent updates and no rollouts, which it would look for every few seconds.
-GATEWAY = Pace(scan=3600.0, look=3600.0)
+GATEWAY = Pace(scan=NEVER, look=NEVER)
 
 
 def slow_down() -> None:
     """Set them, for the rest of the process."""
     # What other processes of the cloud have done to the store: there are none.
-    staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = 3600.0
+    staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = NEVER
     # How late the store is with what the gateway knows.
     staging.gateway.control_history.FLUSH_SECONDS = 30.0
-    staging.gateway.presence.FLUSH_SECONDS = 600.0
+    staging.gateway.presence.FLUSH_SECONDS = 1800.0
     staging.doorman.SWEEP_SECONDS = 120.0
     # The line for systemd, the card that nobody writes to, what is delivered and not yet deleted.
     agent.vitals.POLL_SECONDS = 120.0

@@ -82,7 +82,7 @@ class Lock:
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
         """As threading.Lock.acquire."""
         if self.holder is None:
-            self.holder = TURNS.running() or TURNS
+            self.holder = TURNS  # whoever it is: only an `RLock` asks
             return True
         if not blocking or timeout == 0:
             return False
@@ -125,6 +125,9 @@ class Lock:
         return self.holder is not None
 
     def __enter__(self) -> bool:
+        if self.holder is None:
+            self.holder = TURNS
+            return True
         return self.acquire()
 
     def __exit__(self, *_error: object) -> None:
@@ -146,13 +149,17 @@ class RLock(Lock):
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
         """As threading.RLock.acquire."""
-        if self.holder is not None and self.holder is (TURNS.running() or TURNS):
+        asks = TURNS.running() or TURNS
+        if self.holder is asks:
             self.count += 1
             return True
         if super().acquire(blocking, timeout):
-            self.count = 1
+            self.holder, self.count = asks, 1
             return True
         return False
+
+    def __enter__(self) -> bool:
+        return self.acquire()
 
     def release(self) -> None:
         """As threading.RLock.release."""
@@ -168,7 +175,7 @@ class RLock(Lock):
         return count
 
     def _acquire_restore(self, count: int) -> None:
-        super().acquire()
+        self.acquire()
         self.count = count
 
     def _is_owned(self) -> bool:
