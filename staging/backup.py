@@ -7,8 +7,10 @@ is kept beside it. What was erased and taken back since is done once more before
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import itertools
 import json
 import os
 import secrets
@@ -18,16 +20,17 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from base.files import fsync_path, fsync_tree
+from base.files import fsync_path, fsync_tree, write_atomically
 from staging import taken_back
 from staging.data_dir import SECRET_MODE, DataDir, locked
-from staging.errors import StagingError
-from staging.store import Database, copies, engine, taken_again
+from staging.errors import StagingError, StoreFullError
+from staging.store import Database, copies, engine, mark, place, taken_again
+from staging.store.place import log_of
 from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from staging.taken_back import TakenBack
 from staging.times import iso, now_ms
@@ -42,8 +45,10 @@ KEPT = ("ca", "tuf", "tuf-keys", "apt-keys", "catalogues", "endpoints.json")
 PREFIX = "files"
 WORK = ".restoring"
 ABOUT_LIMIT = 64 * 1024
-# What SQLite keeps beside its file.
-LOGS = ("-wal", "-shm")
+# What is made beside a backup until it is whole; a killed one leaves it, and the next one removes it.
+BEGUN = ".story-cloud-backup-"
+# What lies beside a store's file and belongs to it.
+BESIDE = (*place.BESIDE, mark.END)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,20 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
     """Write a backup of a cloud, which may run, to ``file``; an older one there is replaced by a whole one.
 
     Raises:
-        StagingError: the store is damaged or cannot be used, or ``file`` is something else than a backup.
+        StagingError: the store is damaged or cannot be used, or ``file`` is something else than a backup, or its disk
+            has no room. What was there is there still.
         OSError: the file cannot be written.
     """
+    file = Path(os.path.realpath(file))
     _check_target(data, where, file)
+    _sweep(file.parent)
     name = secrets.token_hex(8)
     TakenBack(data).mark(name)
-    with tempfile.TemporaryDirectory(prefix=".backup.", dir=file.absolute().parent) as folder:
+    with (
+        _told_of_room(file),
+        tempfile.TemporaryDirectory(prefix=BEGUN, dir=file.parent) as folder,
+        locked(Path(folder), "another process removes it", timeout=0),
+    ):
         copy = Path(folder) / STORE
         with closing(_keys(data)) as keys:
             copies.copy_out(where, copy, keys)
@@ -96,17 +108,21 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
             target.flush()
             os.fsync(target.fileno())
         whole.replace(file)
-    fsync_path(file.absolute().parent)
+    fsync_path(file.parent)
     return made
 
 
 def _check_target(data: DataDir, where: Path | str, file: Path) -> None:
     """Refuse a place where a backup would take that of the store, or of what it is to save."""
-    store, place = engine.file_of(where), file.resolve()
-    own = [] if store is None else [store, *(_log(store, end) for end in LOGS)]
+    store = engine.file_of(where)
+    own = [] if store is None else [store, *(log_of(store, end) for end in BESIDE)]
     kept = [data.root / name for name in KEPT]
-    if any(place == each.resolve() or each.resolve() in place.parents for each in (*own, *kept)):
+    if any(file == each.resolve() or each.resolve() in file.parents for each in (*own, *kept)):
         raise StagingError(f"{file}: is part of the cloud; name a file of its own for the backup")
+    if not file.parent.is_dir():
+        raise StagingError(f"{file}: {file.parent} is no folder: make it first, or name another")
+    if file.exists() and not file.is_file():
+        raise StagingError(f"{file}: is no file; name a file for the backup, which is made")
     if file.is_file() and file.stat().st_size:
         try:
             with _archive(file) as archive:
@@ -115,12 +131,39 @@ def _check_target(data: DataDir, where: Path | str, file: Path) -> None:
             raise StagingError(f"{error}; it is not replaced: remove it or name another") from error
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what backups left that were killed: the store's rows are in it."""
+    for left in folder.glob(f"{BEGUN}*"):
+        # Of one that is being made the lock is held.
+        with suppress(StagingError, OSError), locked(left, "", timeout=0):
+            shutil.rmtree(left)
+
+
+@contextmanager
+def _told_of_room(file: Path) -> Iterator[None]:
+    """Say which disk has no room, and how much it has: neither the system nor SQLite does."""
+    try:
+        yield
+    except (OSError, StagingError) as error:
+        cause = error.__cause__ if isinstance(error, StagingError) else error
+        if not (isinstance(error, StoreFullError) or _is_full(cause)):
+            raise
+        free = shutil.disk_usage(file.parent).free
+        raise StagingError(
+            f"{file}: its disk is full ({free:,} bytes are free again): nothing was changed; free space there, or "
+            "name a place on another disk"
+        ) from error
+
+
+def _is_full(error: BaseException | None) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT}
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_WRITE
+
+
 def _keys(data: DataDir) -> VoiceKeys:
     return VoiceKeys(data.root / FILE_NAME)
-
-
-def _log(store: Path, end: str) -> Path:
-    return store.with_name(store.name + end)
 
 
 def _write(target: Any, about: dict[str, Any], copy: Path, kept: list[tuple[str, Path]]) -> None:
@@ -193,13 +236,13 @@ class Wanted:
 
 def restore(
     data: DataDir, where: Path | str, file: Path, wanted: Wanted
-) -> tuple[Summary, Path | None]:
+) -> tuple[Summary, tuple[Path, ...]]:
     """Put a backup in the place of a cloud that does not run.
 
     A restoring that was broken off is ended by the same call.
 
     Returns:
-        What the backup holds, and the folder with what was there, None if nothing was.
+        What the backup holds, and the folders with what was there: one, two where the store is on another disk.
 
     Raises:
         StagingError: a server runs, the backup is not whole, what was taken back since is not known, or PostgreSQL
@@ -207,29 +250,75 @@ def restore(
         OSError: the disk has no room, or the file cannot be read.
     """
     data.create()
-    with locked(
-        data.root / ".serve.lock", "a story-cloud serve runs on it: stop it first", timeout=0
+    if not file.is_file():
+        found = "is no file" if file.exists() else "is not there"
+        raise StagingError(f"{file}: {found}; name a file that `story-cloud backup` made")
+    with (
+        locked(
+            data.root / ".serve.lock", "a story-cloud serve runs on it: stop it first", timeout=0
+        ),
+        _told_of_room(data.root / WORK),
+        _working(data.root / WORK) as work,
     ):
-        work = data.root / WORK
-        shutil.rmtree(work, ignore_errors=True)
         made = _unpack(file, work)
         made = replace(made, taken_back=_take_back_again(data, file, work / STORE, wanted))
-        path = engine.file_of(where)
-        if path is None:
-            _put_in(data, work, where, wanted)
-        aside = _put_aside(data, path, made.files, wanted.label)
-        for name in made.files:
-            (work / PREFIX / name).rename(data.root / name)
-        if path is not None:
-            _put_in(data, work, where, wanted)
-        shutil.rmtree(work)
-        fsync_path(data.root)
-    return made, aside
+        return made, _put(data, work, where, file, made.files, wanted)
 
 
-def _put_in(data: DataDir, work: Path, where: Path | str, wanted: Wanted) -> None:
-    with closing(_keys(data)) as keys:
-        copies.copy_in(work / STORE, where, keys, replace=wanted.replace)
+@contextmanager
+def _working(work: Path) -> Iterator[Path]:
+    """Give a folder to work in; nothing of it is left, but by a kill, after which the next one removes it."""
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _put(
+    data: DataDir, work: Path, where: Path | str, file: Path, names: tuple[str, ...], wanted: Wanted
+) -> tuple[Path, ...]:
+    """Put what was unpacked in its place; return the folders with what was there.
+
+    What needs room is done first. From the first change to the last a note tells every start that they do not belong together.
+    """
+    path = engine.file_of(where)
+    path = None if path is None else Path(os.path.realpath(path))
+    ready = None if path is None else _make_ready(work / STORE, path)
+    try:
+        told = f"{file.absolute()}\n".encode("utf-8", "surrogateescape")
+        write_atomically(data.restoring, told, mode=SECRET_MODE)
+    except OSError:
+        if ready is not None:
+            ready.unlink()
+        raise
+    if path is None:
+        _put_rows(data, work, where, wanted)
+    aside = _put_aside(data, path, names, wanted.label)
+    for name in names:
+        (work / PREFIX / name).rename(data.root / name)
+    if path is not None and ready is not None:
+        ready.replace(path)
+        fsync_path(path.parent)
+    fsync_path(data.root)
+    data.restoring.unlink()
+    fsync_path(data.root)
+    return aside
+
+
+def _make_ready(copy: Path, path: Path) -> Path:
+    with _told_of_room(path):
+        return copies.make_ready(copy, path)
+
+
+def _put_rows(data: DataDir, work: Path, where: Path | str, wanted: Wanted) -> None:
+    """Put a store into a PostgreSQL; where that refuses, nothing is changed."""
+    try:
+        with closing(_keys(data)) as keys:
+            copies.copy_in(work / STORE, where, keys, replace=wanted.replace)
+    except StagingError:
+        data.restoring.unlink(missing_ok=True)
+        raise
 
 
 def _take_back_again(data: DataDir, file: Path, copy: Path, wanted: Wanted) -> int:
@@ -270,18 +359,39 @@ def _since(data: DataDir, file: Path, wanted: Wanted) -> Sequence[taken_back.Lin
 
 def _put_aside(
     data: DataDir, store: Path | None, names: tuple[str, ...], label: str
-) -> Path | None:
-    """Move what is to be replaced into a folder of its own; the store goes first, so that none can start."""
-    logs = [] if store is None else [_log(store, end) for end in LOGS]
-    old = [*([store] if store else []), *logs, *(data.root / name for name in names)]
-    there = [path for path in old if path.exists()]
-    if not there:
-        return None
-    aside = data.root / f"replaced-{label}"
-    aside.mkdir(mode=0o700, exist_ok=True)
-    for path in there:
-        shutil.move(path, aside / path.name)
-    return aside
+) -> tuple[Path, ...]:
+    """Move what is to be replaced into a folder of its own; the store goes first, so that none can start.
+
+    A store on another disk is put aside there: a move between two is a copy, for which there may be no room.
+    """
+    beside = [] if store is None else [log_of(store, end) for end in BESIDE]
+    old = [*([store] if store else []), *beside, *(data.root / name for name in names)]
+    asides: dict[Path, Path] = {}
+    for path in old:
+        if not (path.exists() or path.is_symlink()):
+            continue
+        near = data.root if _are_together(path.parent, data.root) else path.parent
+        if near not in asides:
+            asides[near] = _new_folder(near, f"replaced-{label}")
+        path.rename(asides[near] / path.name)
+    for folder in asides.values():
+        fsync_path(folder)
+    return tuple(asides.values())
+
+
+def _are_together(one: Path, other: Path) -> bool:
+    """Return whether a file can be renamed from one folder to the other."""
+    return one.stat().st_dev == other.stat().st_dev
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    """Make a folder that is not there yet, with a number behind its name if that one is."""
+    for number in itertools.count(1):
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+            break
+    return folder
 
 
 def _unpack(file: Path, work: Path) -> Summary:

@@ -74,6 +74,11 @@ class DataDir:
         """The stores that the folder has had, one a line: one that is gone is missed."""
         return self.root / ".store-made"
 
+    @property
+    def restoring(self) -> Path:
+        """The note of a restoring that has begun to put things in their place; after its end there is none."""
+        return self.root / ".restore-unfinished"
+
     def create(self) -> DataDir:
         """Create the folder, without access for other users; raises StagingError."""
         try:

@@ -17,6 +17,19 @@ class StagingError(Exception):
     """A command or the server cannot continue; the message is one line for the user."""
 
 
+class StoreFaultError(StagingError):
+    """What lies in a store's place cannot be used; the message says so in English, and what to do.
+
+    Attributes:
+        zh: the same in Chinese.
+    """
+
+    def __init__(self, zh: str, en: str) -> None:
+        """Take the message in both languages."""
+        super().__init__(en)
+        self.zh = zh
+
+
 class NotFoundError(StagingError):
     """The named object does not exist."""
 

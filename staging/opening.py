@@ -7,17 +7,17 @@ from pathlib import Path
 
 from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
-from staging.errors import StagingError
-from staging.store import Database, engine, soundness
+from staging.errors import StagingError, StoreFaultError
+from staging.store import Database, engine, mark, place, schema, soundness
+from staging.store.mark import StoreMark
+from staging.store.place import Fault, log_of
 from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from staging.taken_back import TakenBack
 
-REMEDY = (
-    "put a backup back with `story-cloud restore FILE`; or, to begin with an empty store, remove {made} and "
-    "{endpoints}"
+DAMAGED = Fault(
+    "请用 `story-cloud restore FILE` 恢复备份；`story-cloud check` 列出损坏之处",
+    "put a backup back with `story-cloud restore FILE`; `story-cloud check` lists the damage",
 )
-ELSEWHERE = "; if the store is a PostgreSQL, give --database"
-DAMAGED = "put a backup back with `story-cloud restore FILE`; `story-cloud check` lists the damage"
 
 _log = logging.getLogger(__name__)
 
@@ -29,37 +29,100 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
         StagingError: it cannot be used; the message says what to do.
     """
     path = engine.file_of(where)
+    _check_whole_restored(data)
     if path is not None:
-        _check_there(data, path)
-        found = soundness.damage(path) if looks and path.exists() else []
-        if found:
-            raise StagingError(f"{path}: is damaged: {found[0]}; {DAMAGED}")
+        check_there(data, path)
+        if looks and path.exists():
+            check_sound(path, soundness.LOOK_SECONDS)
     database = Database(where)
     database.journal = TakenBack(data).append
     if path is None:
         database.voice_keys = VoiceKeys(data.root / FILE_NAME)
+    elif looks:
+        database.mark = StoreMark(path)
     _mark(data, path)
     return database
 
 
-def _check_there(data: DataDir, path: Path) -> None:
-    """Refuse a file that is missing, empty or cut where a store was before."""
+def _check_whole_restored(data: DataDir) -> None:
+    """Refuse a folder in which a restoring was broken off: store, CA and keys are not of one time."""
+    try:
+        file = data.restoring.read_text("utf-8", "replace").strip()
+    except FileNotFoundError:
+        return
+    except OSError:
+        file = "FILE"
+    raise StoreFaultError(
+        f"{data.root}：恢复备份 {file} 时中断了，各部分不是同一时间的：请再执行一次 `story-cloud restore {file}`；原来的都在 replaced-* 里",
+        f"{data.root}: the restoring of {file} was broken off, so its parts are not of one time: repeat `story-cloud restore "
+        f"{file}`; what was there is in replaced-*",
+    )
+
+
+def check_there(data: DataDir, path: Path) -> None:
+    """Refuse what is in the place of a store and is none, is missing where one was, or lacks what was written to it.
+
+    Raises:
+        StoreFaultError: the message says what to do. Nothing is changed.
+    """
+    if (wrong := place.find_fault(path)) is not None:
+        raise _error(*wrong)
     try:
         fault = soundness.header_fault(path)
     except FileNotFoundError:
-        fault = "is missing"
+        fault = soundness.MISSING
     except OSError as error:
         raise StagingError(f"{path}: {error.strerror}") from error
-    if fault is None:
-        return
-    is_new = fault in {"is missing", "is empty"}
-    if is_new and not _was_there(data, path):
-        return
-    if not is_new:
-        raise StagingError(f"{path}: {fault}; {DAMAGED}")
-    remedy = REMEDY.format(made=data.made, endpoints=data.endpoints)
-    elsewhere = ELSEWHERE if path == data.database else ""
-    raise StagingError(f"{path}: {fault}, and {data.root} had a store: {remedy}{elsewhere}")
+    if fault in {soundness.MISSING, soundness.EMPTY}:
+        if _was_there(data, path):
+            raise _gone(data, path, fault)
+    elif fault is not None:
+        raise _error(path, fault, DAMAGED)
+    elif (fault := mark.find_fault(path)) is not None:
+        raise _error(path, fault)
+    elif (found := soundness.contents(path)) is not None:
+        if not found[0] and _was_there(data, path):
+            raise _gone(data, path, soundness.BARE)
+        schema.check_known(
+            str(path), *found
+        )  # before anything makes a log beside another program's file
+
+
+def check_whole(data: DataDir, path: Path) -> None:
+    """Refuse a store that is not there, or has damage anywhere, however long the look takes; raises StoreFaultError."""
+    check_there(data, path)
+    if not path.exists():
+        raise _error(path, soundness.MISSING, DAMAGED)
+    check_sound(path, None)
+
+
+def check_sound(path: Path, seconds: float | None) -> None:
+    """Refuse a store with damaged pages, as far as ``seconds`` of looking show (`soundness.damage`); raises StoreFaultError."""
+    if found := "; ".join(soundness.damage(path, seconds)[: None if seconds is None else 1]):
+        raise _error(path, Fault(f"已损坏：{found}", f"is damaged: {found}"), DAMAGED)
+
+
+def _gone(data: DataDir, path: Path, fault: Fault) -> StoreFaultError:
+    """Return the error for a store that was there."""
+    parts = (path, log_of(path, mark.END)) if fault == soundness.BARE else ()
+    rest = [str(each) for each in (*parts, data.made, data.endpoints)]
+    zh, en = f"{'、'.join(rest)}", f"{', '.join(rest[:-1])} and {rest[-1]}"
+    named = path == data.database
+    told = Fault(
+        f"{fault.zh}，而 {data.root} 有过数据库", f"{fault.en}, and {data.root} had a store"
+    )
+    remedy = Fault(
+        f"请用 `story-cloud restore FILE` 恢复备份；要从空的开始，请删除 {zh}"
+        + ("；数据库在 PostgreSQL 上的，请给出 --database" if named else ""),
+        f"put a backup back with `story-cloud restore FILE`; or, to begin with an empty store, remove {en}"
+        + ("; if the store is a PostgreSQL, give --database" if named else ""),
+    )
+    return _error(path, told, remedy)
+
+
+def _error(path: Path, fault: Fault, remedy: Fault | None = None) -> StoreFaultError:
+    zh, en = fault if remedy is None else (f"{fault.zh}；{remedy.zh}", f"{fault.en}; {remedy.en}")
+    return StoreFaultError(f"{path}：{zh}", f"{path}: {en}")
 
 
 def _was_there(data: DataDir, path: Path) -> bool:

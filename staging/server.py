@@ -166,14 +166,15 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
             addresses = replace(addresses, mqtt_port=options.mqtt_port or free_port())
         if options.web_tls is not None and not options.web_tls.is_own:
             _web_context(options, ca.locate(options.data.ca))  # raises before keys are made
+        # A store that is not as it was is refused before keys are made: this may be the wrong folder.
+        database = open_store(options.data, options.database, looks=True)
+        stack.callback(database.close)
         certificates = ca.ensure(options.data.ca, names)
         context = tls.server_context(certificates, legacy=options.legacy_tls)
         web = _web_context(options, certificates)
         if options.legacy_tls:
             _log.warning(_LEGACY_WARNING)
         await asyncio.to_thread(prepare_repository, options.data)
-        database = open_store(options.data, options.database, looks=True)
-        stack.callback(database.close)
         if not await database.read(products.has_default):  # a full disk takes no write
             await database.write(products.default_product, now_ms())
         await _tell_roles(database)

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Texts are compared in English; a test of the other language, or of the locale, says so itself.
-os.environ["STORY_AGENT_LANG"] = "en"
+os.environ["STORY_AGENT_LANG"] = os.environ["STORY_CLOUD_LANG"] = "en"
 # A shell lets what it starts in the background ignore SIGINT, and every process of the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from base.locales import speaks_chinese
 from staging.commands import exits
 from staging.commands.common import (
     Commands,
@@ -24,6 +23,7 @@ from staging.commands.common import (
     read_secret,
     store,
 )
+from staging.commands.common import language as language_of
 from staging.errors import StagingError
 from wire.errors import WireError
 from wire.ota import InstallerKind, version_key
@@ -144,7 +144,7 @@ def _advise(options: argparse.Namespace) -> Result:
 
 def language() -> str:
     """Return in which language a person reads: zh or en."""
-    return "zh" if speaks_chinese(os.environ) else "en"
+    return language_of(os.environ)
 
 
 def _list(_options: argparse.Namespace) -> Result:

@@ -11,7 +11,7 @@ from staging import backup, opening
 from staging.commands.common import Commands, Result, command, data_of, database_of
 from staging.errors import StagingError
 from staging.releases import stock
-from staging.store import copies, engine, soundness
+from staging.store import copies, engine
 from staging.taken_back import FILE_NAME
 from staging.times import now_ms
 
@@ -63,18 +63,18 @@ def _restore(options: argparse.Namespace) -> Result:
     data, where = data_of(options), database_of(options)
     label = time.strftime("%Y%m%d-%H%M%S")
     wanted = backup.Wanted(label, options.replace, options.journal, options.without_journal)
-    made, aside = backup.restore(data, where, options.file, wanted)
+    made, asides = backup.restore(data, where, options.file, wanted)
     opening.open_store(data, where).close()
     value = {
         **made.to_json(),
-        "replaced": None if aside is None else str(aside),
+        "replaced": str(asides[0]) if asides else None,
         "takenBack": made.taken_back,
     }
     lines = [f"restored the backup of {made.time}: {_about(made)}"]
     if made.taken_back:
         lines.append(f"taken back once more, as since that backup: {made.taken_back} changes")
-    if aside is not None:
-        lines.append(f"what was there is in {aside}")
+    if asides:
+        lines.append(f"what was there is in {' and '.join(map(str, asides))}")
     return Result(value, lines)
 
 
@@ -84,17 +84,9 @@ def _about(made: backup.Summary) -> str:
 
 def _check(options: argparse.Namespace) -> Result:
     path = engine.file_of(database_of(options))
-    faults: list[str] = []
-    if path is not None:
-        try:
-            fault = soundness.header_fault(path)
-        except FileNotFoundError:
-            fault = "is missing"
-        faults = [fault] if fault else soundness.damage(path, None)
-    if faults:
-        told = "; ".join(faults)
-        raise StagingError(f"{path}: {told}; {opening.DAMAGED}")
     data = data_of(options)
+    if path is not None:
+        opening.check_whole(data, path)
     with_store = opening.open_store(data, database_of(options))
     try:
         odd = with_store.call(copies.odd_values)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from base.locales import speaks_chinese
 from staging.data_dir import DataDir, Endpoints, read_endpoints
 from staging.errors import StagingError
 from staging.times import now_ms
@@ -25,6 +26,9 @@ Commands = argparse._SubParsersAction  # noqa: SLF001  # argparse gives its clas
 
 # For a URL with a password: every user of the machine can read a command line.
 DATABASE_VARIABLE = "STORY_CLOUD_DATABASE"
+# Goes before the locale: zh or en.
+LANGUAGE_VARIABLE = "STORY_CLOUD_LANG"
+ZH, EN = "zh", "en"
 
 # Of the number of a row: every database takes so many.
 ID_DIGITS = 18
@@ -48,6 +52,13 @@ Run = Callable[[argparse.Namespace], Result]
 
 class TooMuchError(Exception):
     """The running server does not carry a command out, for it would be busy with it too long: the command does it."""
+
+
+def language(environment: Mapping[str, str]) -> str:
+    """Return in which language a person reads: zh or en."""
+    if (told := environment.get(LANGUAGE_VARIABLE)) in {ZH, EN}:
+        return str(told)
+    return ZH if speaks_chinese(environment) else EN
 
 
 def data_of(options: argparse.Namespace) -> DataDir:

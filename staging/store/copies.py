@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Engine, create_engine, func, insert, inspect,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from base.files import fsync_path
 from staging.errors import StagingError
 from staging.store import Database, engine, schema, soundness
+from staging.store.mark import open_to_read
 from staging.store.models import Base, Report
 from staging.store.voice_keys import VoiceKeys, mark_of
 from wire.reports import KEYS_VOICE
@@ -61,9 +61,10 @@ def check(copy: Path) -> str:
     Raises:
         StagingError: it is damaged, or its schema is newer than this program.
     """
-    fault = soundness.header_fault(copy) or next(iter(soundness.damage(copy, None)), None)
-    if fault:
-        raise StagingError(f"{copy.name}: is damaged: {fault}")
+    fault = soundness.header_fault(copy)
+    found = [fault.en] if fault else soundness.damage(copy, None)
+    if found:
+        raise StagingError(f"{copy.name}: is damaged: {found[0]}")
     with closing(sqlite3.connect(copy)) as connection:
         try:
             found = connection.execute(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()  # noqa: S608
@@ -79,7 +80,7 @@ def check(copy: Path) -> str:
 
 def _copy_file(path: Path, target: Path) -> None:
     with (
-        closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as source,
+        closing(open_to_read(path)) as source,
         closing(sqlite3.connect(target)) as copy,
     ):
         source.backup(copy)
@@ -124,17 +125,13 @@ def _sealed(row: Mapping[str, Any], keys: VoiceKeys, used: set[bytes]) -> Any:
 
 
 def copy_in(copy: Path, where: Path | str, keys: VoiceKeys, *, replace: bool) -> None:
-    """Make a store of a copy, which may be of an older schema; the caller has put a file's old one aside.
+    """Put a copy, which may be of an older schema, into a PostgreSQL.
 
-    ``replace``: whether rows that are in a PostgreSQL may be deleted.
+    ``replace``: whether rows that are there may be deleted.
 
     Raises:
         StagingError: there are rows already, a cloud runs on it, or the database cannot be used.
     """
-    path = engine.file_of(where)
-    if path is not None:
-        _put_file(copy, path)
-        return
     Database(copy).close()  # upgrades it
     Database(where).close()
     url, used = engine.locate(where), set[bytes]()
@@ -154,16 +151,22 @@ def copy_in(copy: Path, where: Path | str, keys: VoiceKeys, *, replace: bool) ->
     keys.keep(used)  # none is left of what was there before
 
 
-def _put_file(copy: Path, path: Path) -> None:
-    temp = path.with_name(f".{path.name}.restored")
-    shutil.copyfile(copy, temp)
-    temp.chmod(0o600)
-    with temp.open("rb") as file:
-        os.fsync(file.fileno())
-    for log in ("-wal", "-shm"):
-        path.with_name(path.name + log).unlink(missing_ok=True)
-    temp.replace(path)
-    fsync_path(path.parent)
+def make_ready(copy: Path, path: Path) -> Path:
+    """Bring a copy beside the place of a store, whole and durable, so that a rename puts it there; return where it is.
+
+    Raises:
+        OSError: there is no room; nothing is left of it.
+    """
+    ready = path.with_name(f".{path.name}.restored")
+    try:
+        shutil.copyfile(copy, ready)
+        ready.chmod(0o600)
+        with ready.open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError:
+        ready.unlink(missing_ok=True)
+        raise
+    return ready
 
 
 def _check_unused(connection: Connection, shown: str) -> None:

@@ -37,6 +37,7 @@ from staging.store.lookups import (
     Row,
     SqliteReader,
 )
+from staging.store.mark import State, StoreMark
 from staging.store.outage import Outage
 from staging.store.pipeline import PostgresqlReader
 
@@ -80,6 +81,8 @@ class Database:
         """Takes what a transaction takes back, before its commit; None: nobody keeps that."""
         self.voice_keys: voice_keys.VoiceKeys | None = None
         """What voice is sealed with; None: a file, which overwrites what it deletes."""
+        self.mark: StoreMark | None = None
+        """Tells whether a file lacks what was committed; None: nobody numbers that."""
         self._frozen = False
         self._reader = engine.reading_engine(url, READ_THREADS)
         self._writer = engine.writing_engine(url)
@@ -135,7 +138,8 @@ class Database:
             with session.begin():
                 found = work(session, *args, **kw)
                 self._keep_taken_back(session)
-            self._forget_keys(session)
+                state = None if self.mark is None else self.mark.count(session)
+            self._end(session, state)
             return found
 
     def _keep_taken_back(self, session: Session) -> None:
@@ -161,6 +165,12 @@ class Database:
         except OSError as error:
             text = f"what was taken back cannot be noted: {error.strerror}"
             raise StoreFullError(f"{self.shown}: {text}") from error
+
+    def _end(self, session: Session, state: State | None) -> None:
+        """Do what follows a commit: ``state`` is its number."""
+        if self.mark is not None:
+            self.mark.keep(state)
+        self._forget_keys(session)
 
     def _forget_keys(self, session: Session) -> None:
         """Delete the keys of what a commit has deleted; where that fails, `settle_keys` does it."""
@@ -317,7 +327,8 @@ class Database:
                 with session.begin():
                     done = self._run_all(session, batch)
                     self._keep_taken_back(session)
-                self._forget_keys(session)
+                    state = None if self.mark is None else self.mark.count(session)
+                self._end(session, state)
         except BaseException as error:  # noqa: BLE001  # each caller gets it; none may hang
             for job in batch:
                 if not job.future.done():

@@ -7,12 +7,13 @@ at the same time take turns, and a crash in the middle leaves the old schema.
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import StagingError
+from staging.errors import StoreFaultError
 from staging.store.engine import SQLITE, migrating_engine, shown
 from staging.store.models import Base
 
@@ -42,7 +43,7 @@ def bring_up_to_date(reader: Engine, url: URL) -> None:
     """Create the tables, or upgrade them to this program's revision.
 
     Raises:
-        StagingError: the schema is newer than this program, or of another program.
+        StoreFaultError: the schema is newer than this program, or of another program.
         SQLAlchemyError: the database cannot be used.
     """
     with reader.connect() as connection:
@@ -61,14 +62,16 @@ def check_current(reader: Engine, url: URL) -> None:
     """Refuse a database that must be upgraded first, on a disk that has no room for that.
 
     Raises:
-        StagingError: its schema is not this program's.
+        StoreFaultError: its schema is not this program's.
     """
     with reader.connect() as connection:
         found = version(connection)
     if found != revisions()[-1]:
-        raise StagingError(
+        known = revisions()[-1]
+        raise StoreFaultError(
+            f"{shown(url)}：写不了：磁盘满了，而结构版本是 {found or '（没有）'}，应为 {known}；请腾出空间后再启动",
             f"{shown(url)}: cannot be written: its disk is full, and its schema is {found or 'missing'}, "
-            f"expected {revisions()[-1]}; free space on the disk and start again"
+            f"expected {known}; free space on the disk and start again",
         )
 
 
@@ -88,43 +91,48 @@ def _upgrade(connection: Connection, url: URL) -> None:
 
     found = version(connection)
     config = alembic_config(connection)
-    if found is None:
-        if _has_first_tables(connection, url):
-            command.stamp(config, FIRST)
-    elif found not in revisions():
-        raise StagingError(
-            f"{shown(url)}: its schema is {found}, this program knows up to {revisions()[-1]}; "
-            "use the newer program, or a copy of the data from before it"
-        )
+    names = set(inspect(connection).get_table_names())
+    # A database of a PostgreSQL may have tables of its extensions.
+    check_known(
+        shown(url), names if connection.dialect.name == SQLITE else FIRST_TABLES & names, found
+    )
+    if found is None and names >= FIRST_TABLES:
+        command.stamp(config, FIRST)
     command.upgrade(config, "head")
     _check_foreign_keys(connection)
 
 
-def _has_first_tables(connection: Connection, url: URL) -> bool:
-    """Return whether all tables of `FIRST` exist.
+def check_known(shown: str, names: AbstractSet[str], found: str | None) -> None:
+    """Refuse a database by its tables and its revision, None if no revision was applied.
 
     Raises:
-        StagingError: only some do, or a file has others: it is another program's, or was damaged.
+        StoreFaultError: it is another program's, of a newer one of ours, or was damaged.
     """
-    names = set(inspect(connection).get_table_names())
-    # A database of a PostgreSQL may have tables of its extensions.
-    present = names if connection.dialect.name == SQLITE else FIRST_TABLES & names
-    if present and present != FIRST_TABLES:
-        some = ", ".join(sorted(present)[:NAMED])
-        raise StagingError(
-            f"{shown(url)}: has {some} and no {VERSION_TABLE}: not a database of story-cloud, expected an empty one; "
-            "if it was one, put a backup back with `story-cloud restore FILE`"
+    if found is None and names and names != FIRST_TABLES:
+        some = ", ".join(sorted(names)[:NAMED])
+        raise StoreFaultError(
+            f"{shown}：有 {some}，没有 {VERSION_TABLE}：不是 story-cloud 的数据库，应为空的；"
+            "原来是的话，请用 `story-cloud restore FILE` 恢复备份",
+            f"{shown}: has {some} and no {VERSION_TABLE}: not a database of story-cloud, expected an empty one; "
+            "if it was one, put a backup back with `story-cloud restore FILE`",
         )
-    return bool(present)
+    if found is not None and found not in revisions():
+        known = revisions()[-1]
+        raise StoreFaultError(
+            f"{shown}：结构版本是 {found}，本程序只认到 {known}；请用更新的程序，或用之前的备份",
+            f"{shown}: its schema is {found}, this program knows up to {known}; "
+            "use the newer program, or a copy of the data from before it",
+        )
 
 
 def _check_tables(connection: Connection, url: URL) -> None:
     """Refuse a database of this revision that lacks tables: every request would fail, and nobody would know why."""
     missing = sorted(set(Base.metadata.tables) - set(inspect(connection).get_table_names()))
     if missing:
-        raise StagingError(
-            f"{shown(url)}: lacks the table {', '.join(missing[:NAMED])}; "
-            "put a backup back with `story-cloud restore FILE`"
+        names = ", ".join(missing[:NAMED])
+        raise StoreFaultError(
+            f"{shown(url)}：缺少表 {names}；请用 `story-cloud restore FILE` 恢复备份",
+            f"{shown(url)}: lacks the table {names}; put a backup back with `story-cloud restore FILE`",
         )
 
 

@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from staging.store.mark import open_to_read
+from staging.store.place import Fault, log_of
+from staging.store.schema import VERSION_TABLE
+
 MAGIC = b"SQLite format 3\0"
 HEADER_BYTES = 100
 # A file of some hundred MB is looked through in this time; of a larger one, as much as it allows.
@@ -21,7 +25,11 @@ FAULTS_LIMIT = 20
 _STEPS = 10_000
 
 
-def header_fault(path: Path) -> str | None:
+MISSING, EMPTY = Fault("不见了", "is missing"), Fault("是空的", "is empty")
+BARE = Fault("里面没有表", "has no tables")
+
+
+def header_fault(path: Path) -> Fault | None:
     """Return what is wrong with a file by its size and its first bytes; None: nothing.
 
     Raises:
@@ -30,15 +38,31 @@ def header_fault(path: Path) -> str | None:
     """
     size = path.stat().st_size
     if size == 0:
-        return "is empty"
+        return EMPTY
     with path.open("rb") as file:
         head = file.read(HEADER_BYTES)
     if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
-        return "is no SQLite file"
+        return Fault("不是 SQLite 文件", "is no SQLite file")
     expected = _expected_size(head)
     if expected > size and not _has_log(path):
-        return f"is cut: it has {size} of {expected} bytes"
+        return Fault(
+            f"不完整：{expected} 字节只剩 {size}", f"is cut: it has {size} of {expected} bytes"
+        )
     return None
+
+
+def contents(path: Path) -> tuple[set[str], str | None] | None:
+    """Return the tables of a file and its schema's revision, None if it has none; None: it cannot be read."""
+    try:
+        with closing(open_to_read(path)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+            names = {str(name) for (name,) in rows if not str(name).startswith("sqlite_")}
+            if VERSION_TABLE not in names:
+                return names, None
+            found = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()  # noqa: S608  # a constant
+            return names, None if found is None else str(found[0])
+    except sqlite3.Error:
+        return None  # whoever opens it is told why
 
 
 def _expected_size(head: bytes) -> int:
@@ -49,7 +73,7 @@ def _expected_size(head: bytes) -> int:
 
 
 def _has_log(path: Path) -> bool:
-    log = path.with_name(f"{path.name}-wal")
+    log = log_of(path, "-wal")
     return log.exists() and log.stat().st_size > 0
 
 
@@ -59,14 +83,14 @@ def damage(path: Path, seconds: float | None = LOOK_SECONDS) -> list[str]:
     ``seconds`` None: everything is looked at, indexes too.
     """
     check = "quick_check" if seconds is not None else "integrity_check"
-    with _reading(path, seconds) as connection:
-        try:
+    try:
+        with _reading(path, seconds) as connection:
             rows = connection.execute(f"PRAGMA {check}({FAULTS_LIMIT})").fetchall()
             broken = [] if seconds is not None else _dangling(connection)
-        except sqlite3.OperationalError:
-            return []  # out of time, or it cannot be opened now: whoever opens it is told why
-        except sqlite3.DatabaseError as error:
-            return [str(error)]
+    except sqlite3.OperationalError:
+        return []  # out of time, or it cannot be opened now: whoever opens it is told why
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
     return [*(str(text) for (text,) in rows if text != "ok"), *broken]
 
 
@@ -81,7 +105,7 @@ def _dangling(connection: sqlite3.Connection) -> list[str]:
 @contextmanager
 def _reading(path: Path, seconds: float | None) -> Iterator[sqlite3.Connection]:
     end = None if seconds is None else time.monotonic() + seconds
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(open_to_read(path)) as connection:
         if end is not None:
             connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
         yield connection

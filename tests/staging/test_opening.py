@@ -129,9 +129,8 @@ def test_a_backup_brings_everything_back(where: Path | str, tmp_path: Path) -> N
     with closing(open_store(data, where)) as store:
         store.call(devices.add, None, 0)
     (data.root / "ca" / "ca.key").write_text("another key")
-    _, aside = backup.restore(data, where, file, Wanted("then", replace=True))
+    _, (aside,) = backup.restore(data, where, file, Wanted("then", replace=True))
     assert (data.root / "ca" / "ca.key").read_text() == "the key"
-    assert aside is not None
     assert (aside / "ca" / "ca.key").read_text() == "another key"
     with closing(open_store(data, where, looks=True)) as store:
         assert [view.device.uuid for view in store.call(devices.views)] == [UUID]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,6 +85,49 @@ def test_an_emptied_store_is_refused_by_each_command(
     assert "what was there is in" in capsys.readouterr().out
     assert cli.main(["check", *words]) == 0
     assert capsys.readouterr().out == "the store is sound\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [("zh_CN.UTF-8", "是一个文件夹，不是数据库文件"), ("en_GB.UTF-8", "is a folder")],
+)
+def test_it_is_told_in_the_persons_language(
+    data: DataDir,
+    language: str,
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("STORY_CLOUD_LANG")
+    monkeypatch.setenv("LC_ALL", language)
+    data.database.unlink()
+    data.database.mkdir()
+    assert cli.main(["check", "--data", str(data.root)]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_server_that_is_refused_makes_nothing(
+    data: DataDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folder may be the wrong one: keys in it would be those of no device."""
+    data.database.unlink()
+    with closing(sqlite3.connect(data.database)) as other:
+        other.execute("CREATE TABLE songs (name TEXT)")
+    before = {each.name: each.is_dir() or each.read_bytes() for each in data.root.iterdir()}
+    words = ["--data", str(data.root), "--api-port", "0", "--device-port", "0"]
+    assert cli.main(["serve", *words]) == 1
+    assert "has songs and no alembic_version" in capsys.readouterr().err
+    after = {each.name: each.is_dir() or each.read_bytes() for each in data.root.iterdir()}
+    assert {name: after[name] for name in before} == before
+    assert after.keys() - before.keys() <= {".serve.lock", "cloud.sqlite-wal", "cloud.sqlite-shm"}
+
+
+def test_the_check_of_a_folder_without_a_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", "--data", str(tmp_path)]) == 1
+    assert "cloud.sqlite: is missing" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_sizes(data: DataDir, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,249 @@
+"""Backups and their restoring under faults: killed at every step, on a full disk, with odd things in their places."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from staging import backup
+from staging.backup import Wanted
+from staging.data_dir import DataDir
+from staging.errors import StagingError, StoreFaultError
+from staging.opening import open_store
+from staging.store import copies, devices
+from staging.store.mark import StoreMark
+
+pytestmark = pytest.mark.one_database
+OLD, NEW = "0083000000000a", "0083000000000b"
+# What changes a folder; a kill comes before one of these.
+STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+
+
+@pytest.fixture
+def data(tmp_path: Path, blank_store: Path) -> DataDir:
+    """A cloud of which there is a backup, ``saved.tar``, and in which something was done since."""
+    made = DataDir(tmp_path / "cloud").create()
+    shutil.copy(blank_store, made.database)
+    made.ca.mkdir()
+    (made.ca / "ca.key").write_text("old")
+    with closing(open_store(made, made.database)) as store:
+        store.mark = StoreMark(made.database)
+        store.call(devices.add, OLD, 0)
+        backup.make(made, made.database, tmp_path / "saved.tar", 0)
+        store.call(devices.add, NEW, 0)
+    (made.ca / "ca.key").write_text("new")
+    return made
+
+
+def uuids(data: DataDir, database: Path | None = None) -> set[str]:
+    with closing(open_store(data, database or data.database)) as store:
+        return {view.device.uuid for view in store.call(devices.views)}
+
+
+def restore(data: DataDir, **wanted: Any) -> None:
+    backup.restore(data, data.database, data.root.parent / "saved.tar", Wanted("then", **wanted))
+
+
+def killed(work: Callable[[], object]) -> Iterator[int]:
+    """Do ``work`` in children, each of which is killed before one step more than the last, until one comes to the end."""
+    for steps in range(100):
+        child = os.fork()
+        if not child:
+            left = [steps]
+
+            def look(event: str, _arguments: object, left: list[int] = left) -> None:
+                left[0] -= event in STEPS
+                if left[0] < 0:
+                    os._exit(9)
+
+            sys.addaudithook(look)
+            work()
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if not os.waitstatus_to_exitcode(status):
+            return
+        yield steps
+    pytest.fail("it has no end")
+
+
+def test_a_restoring_that_is_killed_leaves_the_old_one_or_says_to_repeat_it(
+    data: DataDir, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    shutil.copytree(data.root, first)
+    refused = 0
+    for _ in killed(lambda: restore(data)):
+        if not data.restoring.exists():
+            key = (data.ca / "ca.key").read_text()
+            assert (uuids(data), key) in [({OLD, NEW}, "new"), ({OLD}, "old")]
+            continue
+        refused += 1
+        with pytest.raises(StoreFaultError) as raised:
+            open_store(data, data.database)
+        assert f"repeat `story-cloud restore {tmp_path / 'saved.tar'}`" in str(raised.value)
+        # Nothing is lost: what was there is in its place yet, or put aside.
+        stores = [data.database, *data.root.glob("replaced-*/cloud.sqlite")]
+        assert any(each.exists() and uuids_of(each, tmp_path) == {OLD, NEW} for each in stores)
+        restore(data)
+        assert uuids(data) == {OLD}
+        assert (data.ca / "ca.key").read_text() == "old"
+        assert not (data.root / backup.WORK).exists()
+        shutil.rmtree(data.root)
+        shutil.copytree(first, data.root)
+    assert refused > 2
+
+
+def uuids_of(store: Path, folder: Path) -> set[str]:
+    elsewhere = DataDir(folder / "look").create()
+    for each in store.parent.glob(f"{store.name}*"):
+        shutil.copy(each, elsewhere.root)
+    found = uuids(elsewhere)
+    shutil.rmtree(elsewhere.root)
+    return found
+
+
+def test_a_backup_that_is_killed_leaves_the_one_before(data: DataDir, tmp_path: Path) -> None:
+    file = tmp_path / "saved.tar"
+    before = file.read_bytes()
+    for _ in killed(lambda: backup.make(data, data.database, file, 0)):
+        if file.read_bytes() != before:  # killed as it tidied up
+            restore(data)
+            assert uuids(data) == {OLD, NEW}
+    backup.make(data, data.database, file, 0)
+    assert not list(
+        tmp_path.glob(".*")
+    )  # what the killed ones left, with every device's token, is gone
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_restoring_without_room_changes_nothing(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place, name in (
+        (shutil, "copyfile"), (backup, "fsync_tree"), (backup, "write_atomically"),
+    ):  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, full)
+            with pytest.raises(StagingError, match="its disk is full"):
+                restore(data)
+        assert uuids(data) == {OLD, NEW}
+        assert (data.ca / "ca.key").read_text() == "new"
+        assert not (data.root / backup.WORK).exists()
+        assert not list(data.root.glob(".*.restored"))
+        assert not list(data.root.glob("replaced-*"))
+
+
+def test_a_backup_without_room_leaves_the_one_before(
+    data: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "saved.tar"
+    before = file.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        patch.setattr("staging.taken_back.os.fsync", lambda _: None)
+        patch.setattr(backup, "_write", full)
+        with pytest.raises(StagingError, match=r"saved\.tar: its disk is full .* bytes are free"):
+            backup.make(data, data.database, file, 0)
+    assert file.read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("put", "expected"),
+    [
+        (Path.mkdir, "is no file"),
+        (os.mkfifo, "is no file"),
+        (lambda _path: None, "is not there"),
+        (lambda path: path.symlink_to("nowhere"), "is not there"),
+    ],
+)
+def test_what_is_no_backup_is_refused_at_once(
+    put: Callable[[Path], object], expected: str, data: DataDir, tmp_path: Path
+) -> None:
+    put(tmp_path / "odd")
+    with pytest.raises(StagingError, match=expected):
+        backup.restore(data, data.database, tmp_path / "odd", Wanted("then"))
+    assert uuids(data) == {OLD, NEW}
+
+
+@pytest.mark.parametrize(
+    ("put", "expected"),
+    [(Path.mkdir, "is no file"), (os.mkfifo, "is no file"), (lambda _path: None, "")],
+)
+def test_where_no_backup_can_be_made(
+    put: Callable[[Path], object], expected: str, data: DataDir, tmp_path: Path
+) -> None:
+    put(tmp_path / "odd")
+    place = tmp_path / "odd" if expected else tmp_path / "no folder" / "a.tar"
+    with pytest.raises(StagingError, match=expected or "is no folder"):
+        backup.make(data, data.database, place, 0)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_backup_by_a_link_goes_where_that_leads(data: DataDir, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.tar").symlink_to(tmp_path / "disk" / "real.tar")
+    backup.make(data, data.database, tmp_path / "link.tar", 0)
+    assert (tmp_path / "link.tar").is_symlink()
+    assert (tmp_path / "disk" / "real.tar").is_file()
+
+
+def test_a_store_that_is_linked_is_restored_where_it_is(data: DataDir, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    for each in data.root.glob("cloud.sqlite*"):
+        shutil.move(each, tmp_path / "disk")
+    data.database.symlink_to(tmp_path / "disk" / "cloud.sqlite")
+    assert uuids(data) == {OLD, NEW}
+    restore(data)
+    assert data.database.is_symlink()
+    assert uuids(data) == {OLD}
+
+
+def test_a_second_restoring_in_the_same_second_keeps_both(data: DataDir) -> None:
+    restore(data)
+    with closing(open_store(data, data.database)) as store:
+        store.call(devices.add, None, 0)
+    restore(data)
+    asides = sorted(data.root.glob("replaced-*"))
+    assert [each.name for each in asides] == ["replaced-then", "replaced-then-2"]
+    assert all(
+        (each / "cloud.sqlite").exists() and (each / "ca" / "ca.key").exists() for each in asides
+    )
+
+
+def test_what_harms_a_store_is_mended_by_a_restoring(data: DataDir) -> None:
+    def folder(path: Path) -> None:
+        path.unlink()
+        path.mkdir()
+
+    def loop(path: Path) -> None:
+        path.unlink()
+        path.symlink_to("/nowhere/cloud.sqlite")
+
+    for harm in (folder, loop, Path.unlink, lambda path: path.write_bytes(b"text")):
+        harm(data.database)
+        with pytest.raises(StoreFaultError, match="story-cloud restore FILE"):
+            open_store(data, data.database)
+        if data.database.is_symlink():
+            data.database.unlink()  # as it says
+        restore(data)
+        assert uuids(data) == {OLD}
+
+
+def test_a_backup_of_an_odd_path(data: DataDir, tmp_path: Path) -> None:
+    odd = DataDir(tmp_path / "a?b#c%41 库")
+    shutil.copytree(data.root, odd.root)
+    backup.make(odd, odd.database, tmp_path / "odd.tar", 0)
+    assert uuids(odd) == {OLD, NEW}
+    assert copies.check(tmp_path / "cloud" / "cloud.sqlite")
