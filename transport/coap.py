@@ -15,7 +15,8 @@ from aiocoap.message import Direction
 from aiocoap.numbers.optionnumbers import OptionNumber
 from aiocoap.numbers.types import Type
 
-from wire.exchange import Request, Terms
+from wire.codes import Code
+from wire.exchange import Answer, Request, Terms
 
 _HEADER = struct.Struct("!BBH")
 _VERSION = 1
@@ -34,6 +35,7 @@ _KEPT: dict[int, int] = {
     OptionNumber.URI_PORT: 2,
     OptionNumber.URI_PATH: 255,
     OptionNumber.URI_QUERY: 255,
+    OptionNumber.MAX_AGE: 4,
     OptionNumber.BLOCK2: 3,
     OptionNumber.BLOCK1: 3,
     OptionNumber.SIZE2: 4,
@@ -91,6 +93,14 @@ def to_request(message: aiocoap.Message) -> Request:
         until_ms=int.from_bytes(until, "big") if (until := _first(message, OPTION_UNTIL)) else None,
         id=_first(message, OPTION_REQUEST_ID),
     )
+
+
+def to_answer(message: aiocoap.Message) -> Answer:
+    """Return what a sender sees of a received response; of a refusal for now, when to ask again."""
+    code, again = int(message.code), None
+    if code == Code.SERVICE_UNAVAILABLE and (told := message.opt.get_option(OptionNumber.MAX_AGE)):
+        again = int(told[0].value)
+    return Answer(code, message.payload, again)
 
 
 def add_terms(message: aiocoap.Message, terms: Terms) -> None:

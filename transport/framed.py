@@ -26,7 +26,13 @@ from aiocoap.resource import Resource
 from aiocoap.tokenmanager import TokenManager
 
 from transport.blocks import is_valid_block
-from transport.coap import MessageFormatError, add_terms, decode_message, to_request
+from transport.coap import (
+    MessageFormatError,
+    add_terms,
+    decode_message,
+    to_answer,
+    to_request,
+)
 from transport.connection import BLOCK_SIZE_EXPONENT, PAYLOAD_LIMIT, Connection
 from transport.errors import (
     NotSentError,
@@ -207,7 +213,7 @@ class FramedEndpoint:
             # with AssertionError and AttributeError. The answer is always at fault.
             what = str(error) or type(error).__name__
             raise RequestRejectedError(f"the exchange failed: {what}") from error
-        return Answer(int(response.code), response.payload)
+        return to_answer(response)
 
     async def shutdown(self) -> None:
         """Close every connection, cancel the running handlers and wait for them.
@@ -459,11 +465,14 @@ class _Site(Resource):
 
     async def render(self, request: Any) -> Any:
         answer = await request.remote.handler(to_request(request))
-        return aiocoap.Message(
+        message = aiocoap.Message(
             code=CoapCode(answer.code),
             payload=answer.payload,
             no_response=request.opt.no_response,
         )
+        if answer.again is not None:
+            message.opt.max_age = answer.again
+        return message
 
 
 def _busy(request: Any) -> Any:

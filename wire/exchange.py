@@ -45,6 +45,8 @@ class Answer:
 
     code: int
     payload: bytes = b""
+    again: int | None = None
+    """Of a 5.03: the seconds after which the same may be asked again (RFC 7252 section 5.9.3.4); None: it does not say."""
 
     @classmethod
     def from_text(cls, code: int, text: str) -> Answer:

@@ -42,6 +42,8 @@ CORRELATION_LIMIT = 64
 # The member of ``up/state`` and the property of ``up/register`` that name a run of the agent, by which
 # two machines with one identity are told apart.
 RUN = "run"
+# The property of an answer 5.03 that says after how many seconds to ask again.
+AGAIN = "again"
 
 # The year 5138, and the length of the CoAP option of the same meaning.
 UNTIL_DIGITS = 14
@@ -49,6 +51,7 @@ UNTIL_DIGITS = 14
 _ID_PATTERN = re.compile(r"([0-9a-f]{2}){1,8}")
 _WHO_PATTERN = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _CODE_PATTERN = re.compile(r"([0-7])\.([0-2][0-9]|3[01])")
+_SECONDS_PATTERN = re.compile(r"[0-9]{1,9}")
 _NOT_IN_MQTT = re.compile(
     "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
     + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
@@ -187,9 +190,10 @@ def _id(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def answer_properties(code: int) -> list[tuple[str, str]]:
-    """Return the user properties of an answer with this CoAP code."""
-    return [("code", f"{code >> 5}.{code & 0x1F:02d}")]
+def answer_properties(code: int, again: int | None = None) -> list[tuple[str, str]]:
+    """Return the user properties of an answer with this CoAP code; ``again`` is `wire.exchange.Answer`'s."""
+    told = [] if again is None else [(AGAIN, str(again))]
+    return [("code", f"{code >> 5}.{code & 0x1F:02d}"), *told]
 
 
 def parse_answer(properties: Properties, payload: bytes) -> Answer:
@@ -198,7 +202,9 @@ def parse_answer(properties: Properties, payload: bytes) -> Answer:
     match = _CODE_PATTERN.fullmatch(code)
     if match is None or not 2 <= int(match[1]) <= 5:
         raise TopicError(f"code: got {show(code)}, expected a code such as 2.05")
-    return Answer(int(match[1]) << 5 | int(match[2]), payload)
+    again = _all(properties, AGAIN)
+    seconds = int(again[0]) if again and _SECONDS_PATTERN.fullmatch(again[0]) else None
+    return Answer(int(match[1]) << 5 | int(match[2]), payload, seconds)
 
 
 def run_properties(run: str) -> list[tuple[str, str]]:

@@ -146,9 +146,18 @@ class LostError(LinkError):
 
 
 class CloudBusyError(LinkError):
-    """The cloud is connected, but cannot take reports now."""
+    """The cloud is connected, but cannot take reports now.
+
+    Attributes:
+        again: after how many seconds it wants to be asked again; None: it does not say.
+    """
 
     remedy = "nothing: the report is kept and sent again; if it lasts, check the cloud's store"
+
+    def __init__(self, message: str, again: int | None = None) -> None:
+        """Build it from a message and the wait that the cloud names."""
+        super().__init__(message)
+        self.again = again
 
 
 class ReportRejectedError(Exception):

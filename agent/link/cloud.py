@@ -70,7 +70,7 @@ def check_report(answer: Answer) -> None:
     if answer.code == Code.UNAUTHORIZED:
         raise LostError(f"the cloud no longer knows this registration: {_show(answer)}")
     if answer.code >> 5 == 5:
-        raise CloudBusyError(f"the cloud cannot take reports now: {_show(answer)}")
+        raise CloudBusyError(f"the cloud cannot take reports now: {_show(answer)}", answer.again)
     if answer.code >> 5 != 2:
         raise ReportRejectedError(_show(answer))
 

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from itertools import takewhile
 
-from agent.link import Link, LinkError, ReportRejectedError
+from agent.link import CloudBusyError, Link, LinkError, ReportRejectedError
 from agent.link.outbox import Outbox, OutboxError, Report
 from base.backoff import Backoff
 from wire.abilities import BATCH, NUMBER
@@ -28,6 +28,8 @@ from wire.numbered import (
 from wire.reports import report_payload
 
 RETRY_MAX_SECONDS = 60.0
+# The shortest wait after which a cloud can want to be asked again.
+AGAIN_MIN_SECONDS = 1.0
 # The longest wait for a disk of our own: it costs nobody anything to look whether it gives reports again.
 DISK_RETRY_MAX_SECONDS = 10.0
 # Reports that are sent one by one before the outbox is asked again what goes first.
@@ -50,9 +52,9 @@ async def deliver(outbox: Outbox, link: Link) -> None:
         await outbox.filled.wait()
         try:
             await _deliver_next(outbox, link, most)
-        except LinkError:
+        except LinkError as error:
             most = max(1, most // 2)
-            if await _ends_within(link, backoff.next()):
+            if await _ends_within(link, _wait_after(error, backoff)):
                 backoff.reset()  # the link paces its own retries, and what waits goes with the next one
         except OutboxError as error:
             _log.debug("%s", error)  # the outbox has logged it already
@@ -62,6 +64,14 @@ async def deliver(outbox: Outbox, link: Link) -> None:
             most = min(BATCH_MAX, most * 2)
             backoff.reset()
             disk.reset()
+
+
+def _wait_after(error: LinkError, backoff: Backoff) -> float:
+    """Return the seconds until the next try: no longer than the cloud says, which knows how many it has refused."""
+    wait = backoff.next()
+    if isinstance(error, CloudBusyError) and error.again is not None:
+        wait = min(wait, backoff.jittered(max(AGAIN_MIN_SECONDS, error.again)))
+    return wait
 
 
 async def _ends_within(link: Link, seconds: float) -> bool:

@@ -294,7 +294,7 @@ class BrokerGate:
             message.response_topic,
             answer.payload,
             correlation=message.correlation,
-            properties=answer_properties(answer.code),
+            properties=answer_properties(answer.code, answer.again),
         )
 
     async def _register(self, uuid: str, payload: bytes) -> Answer:

@@ -6,6 +6,7 @@ offline for months may deliver what waited on its card at once; what is beyond t
 
 from __future__ import annotations
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -26,8 +27,20 @@ DAY_SECONDS = 86_400.0
 DAY_BYTES = 64 * 1024 * 1024
 # What a version that was not told before on this connection counts as: it may make a row that stays.
 VERSION_BYTES = 256 * 1024
+# Refused reports that a cloud answers in a second beside all else, when every device has one.
+TRIES_A_SECOND = 250
+# Seconds after which a refused report comes again; a person who has freed space waits for it.
+AGAIN_MIN, AGAIN_MAX = 10, 60
 # Devices that are remembered; beyond that the one that reported longest ago begins with a whole day's share.
 DEVICES_LIMIT = 20_000
+
+
+def come_again(devices: int) -> int:
+    """Return the seconds after which one of so many devices whose reports are refused shall try again.
+
+    Each waits half of it to all of it.
+    """
+    return min(AGAIN_MAX, max(AGAIN_MIN, math.ceil(devices / TRIES_A_SECOND)))
 
 
 class UtteranceBound:

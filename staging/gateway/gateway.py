@@ -22,7 +22,7 @@ from staging.crowd import DoorLimits
 from staging.doorman import Settle
 from staging.errors import StoreBusyError
 from staging.gateway import twins
-from staging.gateway.bounds import DAY_BYTES, Quota
+from staging.gateway.bounds import DAY_BYTES, Quota, come_again
 from staging.gateway.control import Control
 from staging.gateway.control_history import ControlHistory
 from staging.gateway.diversions import Diversions
@@ -366,10 +366,14 @@ class Gateway:
         except StoreBusyError as error:
             # The report is not accepted, so the device's outbox keeps it and retries. The store has told.
             _log.debug("%s: %s refused: %s", self._name(connection), request.method, error)
-            return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
+            return self._not_now()
         except SQLAlchemyError as error:
             _log.error("%s: %s failed: %s", self._name(connection), request.method, error)
-            return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now")
+            return self._not_now()
+
+    def _not_now(self) -> Answer:
+        again = come_again(len(self.sessions.by_uuid))
+        return Answer(Code.SERVICE_UNAVAILABLE, b"the store cannot take this now", again)
 
     async def _answer(self, connection: Peer, request: Request) -> Answer:
         if len(request.payload) > PAYLOAD_LIMIT:

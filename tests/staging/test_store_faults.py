@@ -98,7 +98,8 @@ async def test_devices_stay_and_reports_come_later(
     long = {"power": 7, "note": "x" * 9000}
     for _ in range(20):
         assert (await device.report({"alive": 0})).code == Code.CHANGED
-        assert (await device.report(long)).code == Code.SERVICE_UNAVAILABLE
+        refused = await device.report(long)
+        assert (refused.code, refused.again) == (Code.SERVICE_UNAVAILABLE, 10)
     assert (
         await device.report(abilities_report(UUID, frozenset({"deadline"})))
     ).code == Code.CHANGED

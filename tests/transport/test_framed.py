@@ -46,6 +46,16 @@ async def test_both_ends_ask_on_one_connection(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.parametrize("again", [None, 0, 10, 2**32 - 1])
+async def test_a_refusal_for_now_says_when_to_ask_again(bench: Bench, again: int | None) -> None:
+    async def refuse(_request: Request) -> Answer:
+        return Answer(Code.SERVICE_UNAVAILABLE, b"full", again)
+
+    pair = await bench.pair(refuse, refuse)
+    told = await pair.client.request(pair.to_server, "POST", ("v1",), b"{}", deadline=DEADLINE)
+    assert told == Answer(Code.SERVICE_UNAVAILABLE, b"full", again)
+
+
 async def test_one_endpoint_gives_each_connections_requests_to_its_own_handler(
     tcp_bench: Bench,
 ) -> None:

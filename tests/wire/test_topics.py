@@ -174,6 +174,16 @@ def test_an_answer_comes_back_whole(kind: int, detail: int, payload: bytes) -> N
     assert parse_answer(answer_properties(code), payload) == Answer(code, payload)
 
 
+@pytest.mark.parametrize(
+    ("told", "again"),
+    [("0", 0), ("10", 10), ("", None), ("-1", None), ("1.5", None), ("9" * 10, None)],
+)
+def test_when_to_ask_again(told: str, again: int | None) -> None:
+    assert parse_answer([("code", "5.03"), ("again", told)], b"").again == again
+    if again is not None:
+        assert answer_properties(0xA3, again)[1:] == [("again", told)]
+
+
 @pytest.mark.parametrize("code", ["", "2", "2.5", "2.32", "2.040", "0.01", "1.00", "7.31", "٢.04"])
 def test_what_is_no_answer(code: str) -> None:
     with pytest.raises(TopicError, match="code"):

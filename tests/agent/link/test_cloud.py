@@ -92,3 +92,10 @@ async def test_a_heartbeat_keeps_the_time_and_the_warning_until_it_fails() -> No
     assert [json.loads(each) for each in cloud.asked] == [{"data": {"alive": 0}}] * 4
     assert [bool(each) for each in cloud.warnings] == [False, False, True, False]
     assert cloud.time.remaining(500_000) is not None
+
+
+@pytest.mark.parametrize("again", [None, 0, 10])
+def test_a_refusal_for_now_says_when_to_ask_again(again: int | None) -> None:
+    with pytest.raises(CloudBusyError) as caught:
+        check_report(Answer(Code.SERVICE_UNAVAILABLE, b"full", again))
+    assert caught.value.again == again

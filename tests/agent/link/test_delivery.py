@@ -111,6 +111,30 @@ async def test_what_waits_goes_with_the_next_link_however_long_the_wait_was(
     assert levels(link) == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("again", "longest"), [(10, 10), (0, 1), (None, 60), (4_000_000_000, 60)])
+async def test_a_cloud_says_when_to_come_again(
+    again: int | None, longest: float, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk has room again, and the link has never broken: nobody waits a minute for what he has freed."""
+    waits: list[float] = []
+
+    async def wait(_link: object, seconds: float) -> bool:
+        waits.append(seconds)
+        return False
+
+    monkeypatch.setattr(delivery, "_ends_within", wait)
+    await put_levels(outbox, 1)
+    link = MemoryLink(*(CloudBusyError("5.03 full", again) for _ in range(40)), None)
+    task = asyncio.create_task(deliver(outbox, link))
+    await until(outbox.emptied.is_set)
+    task.cancel()
+    late = waits[12:]
+    assert len(late) == 28
+    assert all(longest / 2 <= each <= longest for each in late)
+    assert len({round(each, 3) for each in late}) > 20  # not all machines at once
+    assert waits[0] < 1
+
+
 async def test_what_a_full_disk_did_not_give_goes_with_the_next_link(
     outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
 ) -> None:

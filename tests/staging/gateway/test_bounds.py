@@ -14,6 +14,7 @@ from staging.gateway.bounds import (
     VERSION_BYTES,
     Quota,
     UtteranceBound,
+    come_again,
 )
 from staging.store.effects import Effect, RunningVersion, VoiceSeen
 from wire.errors import WireError
@@ -81,3 +82,10 @@ def test_no_limit_and_a_bounded_memory() -> None:
     for number in range(DEVICES_LIMIT + 1):
         quota.take(f"{number:014x}", 1, [])
     assert len(quota._shares) == DEVICES_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("devices", "seconds"), [(0, 10), (1, 10), (2000, 10), (5000, 20), (10_000, 40), (100_000, 60)]
+)
+def test_refused_reports_of_a_fleet_come_again_slowly(devices: int, seconds: int) -> None:
+    assert come_again(devices) == seconds
