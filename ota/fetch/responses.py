@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from enum import Enum, auto
 
@@ -32,9 +33,9 @@ class BodyUse(Enum):
     APPEND = auto()
     """The body is the rest of the file."""
     WHOLE = auto()
-    """The body is the whole file; discard the bytes on disk."""
+    """The body is the whole file; its first bytes are on disk already."""
     ASK_AGAIN = auto()
-    """Discard the bytes on disk and request the whole file."""
+    """The body is of no use; request the whole file."""
 
 
 def check_retry_after(body: Body) -> None:
@@ -53,6 +54,15 @@ def looks_like_page(first: bytes) -> bool:
 def looks_like_metadata(first: bytes) -> bool:
     """Return whether a body that begins with ``first`` may be JSON, as TUF metadata is: else a network has answered."""
     return first.lstrip()[:1] in {b"{", b"[", b""}
+
+
+def is_metadata(whole: bytes) -> bool:
+    """Return whether a body is a whole document with signatures; whose they are, python-tuf checks."""
+    try:
+        found = json.loads(whole)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and found.keys() >= {"signed", "signatures"}
 
 
 def check_page(body: Body, first: bytes, length: int) -> None:
@@ -106,9 +116,9 @@ def _interpret_range(content_range: str | None, here: int, length: int) -> BodyU
     if int(match[3]) != length:
         detail = f"the server's file has {match[3]} bytes, {length} are signed"
         raise ContentError("wrong length", detail, OtaEvent.IMAGE_INVALID)
-    # A server that sends a different range cannot be used to resume: request the whole file.
-    asked = (int(match[1]), int(match[2])) == (here, length - 1)
-    return BodyUse.APPEND if asked else BodyUse.ASK_AGAIN
+    # A server may send less at once than was asked for (RFC 9110 section 15.3.7); the next request goes on behind it.
+    fits = int(match[1]) == here <= int(match[2]) < length
+    return BodyUse.APPEND if fits else BodyUse.ASK_AGAIN
 
 
 def check_range(status: int, content_range: str | None, first: int, last: int, length: int) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# What is asked for: lengths, ranges and hashes are of the file as it is.
+_PLAIN = "identity"
+_WITH_FILE = frozenset({200, 206})
 _SECONDS = re.compile(r"\d{1,9}")
 
 
@@ -61,7 +64,7 @@ class Web:
             redirects: the maximum number to follow.
 
         Raises:
-            FetchError: no response.
+            FetchError: no response, or one that is compressed.
             ContentError: the URL is invalid, or a redirect must not be followed.
         """
         left = redirects
@@ -81,14 +84,21 @@ class Web:
             response = self._open().request(
                 "GET",
                 url,
-                headers={"Accept-Encoding": "identity", **(headers or {})},
+                headers={"Accept-Encoding": _PLAIN, **(headers or {})},
                 preload_content=False,
                 decode_content=False,
                 redirect=False,
                 retries=False,
                 timeout=Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
             )
-        return Body(url, response)
+        body = Body(url, response)
+        if body.status in _WITH_FILE and (body.header("Content-Encoding") or _PLAIN) != _PLAIN:
+            body.close()
+            encoding = show(body.header("Content-Encoding"))
+            raise FetchError(
+                f"{show_url(url)}: the answer is encoded as {encoding}, asked for plain"
+            )
+        return body
 
     def _open(self) -> PoolManager:
         from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it

@@ -67,9 +67,17 @@ def download(
                 return done
 
 
-def _fetch(web: Web, part: PartialFile, settings: DownloadSettings, stop: threading.Event) -> None:
-    """Send one request and store the body."""
-    headers = {"Range": f"bytes={part.here}-"} if part.here else {}
+def _fetch(
+    web: Web,
+    part: PartialFile,
+    settings: DownloadSettings,
+    stop: threading.Event,
+    *,
+    ranged: bool = True,
+) -> None:
+    """Send one request and store the body; ``ranged``: from where it broke off."""
+    first_wanted = part.here if ranged else 0
+    headers = {"Range": f"bytes={first_wanted}-"} if first_wanted else {}
     part.spent.attempt()
     with web.get(part.source.url, headers, redirects=settings.redirects) as body:
         check_retry_after(body)
@@ -81,15 +89,16 @@ def _fetch(web: Web, part: PartialFile, settings: DownloadSettings, stop: thread
             body.status,
             body.header("Content-Range"),
             body.header("Content-Length"),
-            part.here,
+            first_wanted,
             part.source.length,
         )
-        if use is BodyUse.ASK_AGAIN:
-            part.start_over()
-        else:
+        if use is not BodyUse.ASK_AGAIN:
             # A server without ranges sends all of it: what is here already is passed over.
             part.resume_from(part.here if use is BodyUse.WHOLE else 0)
             _take(body, first, part, settings, stop)
+            return
+    # What is here stays: another node may have ranges, and the hash of the whole tells whether it fits.
+    _fetch(web, part, settings, stop, ranged=False)
 
 
 def _take(

@@ -29,7 +29,7 @@ from ota.errors import (
     MisuseError,
     StoppedError,
 )
-from ota.fetch.responses import looks_like_metadata, page_error
+from ota.fetch.responses import is_metadata, looks_like_metadata, page_error
 from ota.fetch.source import REDIRECTS, WebSettings
 from ota.fetch.web import Body, Web, show_url
 from ota.order.worker import run_blocking
@@ -302,17 +302,23 @@ def _metadata(body: Body, check: Callable[[], None]) -> Iterator[bytes]:
     """Yield a body in pieces, after each of which ``check`` may raise; a web page passes by itself.
 
     Raises:
-        FetchError: it is empty, a page for people or no JSON at all, as a hotel's network answers before the log-in.
+        FetchError: it is empty, a page for people, or no whole document of TUF's, as networks answer before their log-in and
+            proxies that were cut.
     """
-    chunk = body.read(READ_SIZE)
+    chunk, whole = body.read(READ_SIZE), b""
     if not chunk:
         raise FetchError(f"{show_url(body.url)}: an empty answer")
     if not looks_like_metadata(chunk):
         raise page_error(body.url)
     while chunk:
+        whole += chunk  # no longer than python-tuf takes of it
         yield chunk
         check()
         chunk = body.read(READ_SIZE)
+    if not is_metadata(whole):
+        raise FetchError(
+            f"{show_url(body.url)}: {len(whole)} bytes came that are no whole metadata (does the network want a log-in?)"
+        )
 
 
 def _make_fetcher(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import threading
 from collections.abc import Callable
@@ -115,6 +116,57 @@ def test_a_page_in_place_of_the_package_passes(
     assert int((rig.ranges[-1] or "")[6:-1]) > 0  # what was here before the page is kept
 
 
+def out_of_range(handler: Any, data: bytes, _start: int) -> None:
+    handler.answer(416, b"", [("Content-Range", f"bytes */{len(data)}")])
+
+
+def from_elsewhere(handler: Any, data: bytes, start: int) -> None:
+    at = start // 2
+    told = f"bytes {at}-{len(data) - 1}/{len(data)}"
+    handler.answer(206, data[at:], [("Content-Range", told)])
+
+
+@pytest.mark.parametrize("odd", [out_of_range, from_elsewhere])
+def test_what_is_here_outlives_a_node_that_cannot_go_on(
+    rig: DownloadRig, odd: Callable[[Any, bytes, int], None]
+) -> None:
+    """It is asked for the whole, and breaks off; another node goes on where the first one did."""
+    rig.script(cut_at(700_000), odd, cut_at(300_000))
+    assert rig.run().path.read_bytes() == DATA
+    starts = [None if asked is None else int(asked[6:-1]) for asked in rig.ranges]
+    assert starts[0] is None
+    assert starts[2] is None
+    assert starts[1] == starts[3]
+    assert [done for done, _all in rig.progress] == sorted(done for done, _all in rig.progress)
+
+
+def test_a_server_that_sends_a_part_at_a_time(rig: DownloadRig) -> None:
+    def a_part(handler: Any, data: bytes, start: int) -> None:
+        part = data[start : start + 300_000]
+        told = f"bytes {start}-{start + len(part) - 1}/{len(data)}"
+        handler.answer(206, part, [("Content-Range", told)])
+
+    rig.script(cut_at(100_000), a_part, a_part)
+    assert rig.run().path.read_bytes() == DATA
+    starts = [int((asked or "bytes=0-")[6:-1]) for asked in rig.ranges]
+    assert starts[2] - starts[1] == starts[3] - starts[2] == 300_000
+
+
+@pytest.mark.parametrize("code", [200, 206])
+def test_a_compressed_answer_passes_and_is_no_part_of_the_file(rig: DownloadRig, code: int) -> None:
+    """A proxy that compresses what nobody asked it to: its bytes are at no offset of the file."""
+
+    def packed(handler: Any, data: bytes, start: int) -> None:
+        told = f"bytes {start}-{len(data) - 1}/{len(data)}"
+        body = gzip.compress(data[start:], 1)
+        handler.answer(code, body, [("Content-Encoding", "gzip"), ("Content-Range", told)])
+
+    rig.script(cut_at(500_000), packed)
+    assert rig.run().path.read_bytes() == DATA
+    starts = [int((asked or "bytes=0-")[6:-1]) for asked in rig.ranges]
+    assert starts[1] == starts[2] > 0
+
+
 def test_a_page_that_does_not_pass_is_named(rig: DownloadRig) -> None:
     rig.script(*[page()] * 3)
     with pytest.raises(FetchError, match=r"a web page came instead .*gave up after 3 attempts"):
@@ -125,7 +177,9 @@ def test_a_page_that_does_not_pass_is_named(rig: DownloadRig) -> None:
 @pytest.mark.parametrize(
     "content_range", ["bytes 5-6/7", f"bytes 0-{len(DATA) - 1}/{len(DATA)}", "nonsense", ""]
 )
-def test_a_wrong_content_range_starts_over(rig: DownloadRig, content_range: str) -> None:
+def test_after_a_wrong_content_range_the_whole_is_asked_for(
+    rig: DownloadRig, content_range: str
+) -> None:
     def wrong(handler: Any, data: bytes, start: int) -> None:
         handler.answer(206, data[start:], [("Content-Range", content_range)])
 
