@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING
 from wire.records import dataclass
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate, Extension, ExtensionType
+    from cryptography.x509 import (
+        Certificate,
+        Extension,
+        ExtensionType,
+        GeneralName,
+        NameConstraints,
+    )
 
 # Certificates of one chain, and of those that a server sent; real chains have two to five.
 DEPTH_MAX, SENT_MAX = 8, 16
@@ -86,14 +92,15 @@ class _Search:
         if len(chain) == DEPTH_MAX:
             return None
         for issuer in (*self.trusted, *self.others):
-            if issuer not in chain and self._issued(issuer, last, below=len(chain) - 1):
+            if issuer not in chain and self._issued(issuer, chain):
                 found = self.extend([*chain, issuer])
                 if found is not None:
                     return found
         return None
 
-    def _issued(self, issuer: Certificate, certificate: Certificate, below: int) -> bool:
-        if issuer.subject != certificate.issuer or not _is_authority(issuer, below):
+    def _issued(self, issuer: Certificate, chain: list[Certificate]) -> bool:
+        certificate = chain[-1]
+        if issuer.subject != certificate.issuer or not _is_authority(issuer, chain):
             return False
         if self.checks == CHECKS_MAX or not _is_strong(certificate):
             return False
@@ -111,8 +118,8 @@ def _is_signed(certificate: Certificate, issuer: Certificate) -> bool:
     return True
 
 
-def _is_authority(certificate: Certificate, below: int) -> bool:
-    """Return whether it may have issued one above ``below`` further authorities."""
+def _is_authority(certificate: Certificate, chain: list[Certificate]) -> bool:
+    """Return whether it may have issued the last one of ``chain``, whose others are below that."""
     from cryptography import x509  # noqa: PLC0415  # see above
 
     try:
@@ -120,28 +127,81 @@ def _is_authority(certificate: Certificate, below: int) -> bool:
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return False
     constraints = [each.value for each in extensions if each.oid == x509.BasicConstraints.oid]
-    if not constraints or any(_forbids(each, below) for each in extensions):
+    if not constraints or any(_forbids(each, chain) for each in extensions):
         return False
     return _has_strong_key(certificate)
 
 
-def _forbids(extension: Extension[ExtensionType], below: int) -> bool:
+def _forbids(extension: Extension[ExtensionType], chain: list[Certificate]) -> bool:
     """Return whether an extension forbids to issue, or may and is not known here."""
     from cryptography import x509  # noqa: PLC0415  # see above
     from cryptography.x509.oid import ExtendedKeyUsageOID as Oid  # noqa: PLC0415  # see above
 
     match extension.value:
         case x509.BasicConstraints(ca=ca, path_length=length):
-            return not ca or (length is not None and length < below)
+            return not ca or (length is not None and length < len(chain) - 1)
         case x509.KeyUsage(key_cert_sign=may_sign):
             return not may_sign
         case x509.ExtendedKeyUsage() as uses:
             return not {Oid.SERVER_AUTH, Oid.ANY_EXTENDED_KEY_USAGE} & set(uses)
-        case x509.NameConstraints() | x509.PolicyConstraints() | x509.InhibitAnyPolicy():
+        case x509.NameConstraints() as names:
+            return not all(_may_have(each, names) for each in chain)
+        case x509.PolicyConstraints() | x509.InhibitAnyPolicy():
             return True
-        case x509.SubjectAlternativeName():
-            return False
-    return extension.critical
+    return extension.critical and not isinstance(extension.value, x509.SubjectAlternativeName)
+
+
+def _may_have(certificate: Certificate, constraints: NameConstraints) -> bool:
+    """Return whether an authority with these constraints may have issued the names of a certificate below it.
+
+    Names of hosts and addresses are compared (RFC 5280 section 4.2.1.10); one of another kind that is constrained is refused.
+    """
+    permitted = list(constraints.permitted_subtrees or ())
+    excluded = list(constraints.excluded_subtrees or ())
+    kinds = {type(each) for each in (*permitted, *excluded)}
+    names = _names(certificate)
+    return names is not None and all(
+        type(name) not in kinds
+        or (_fits(name, permitted, default=True) and not _fits(name, excluded, default=False))
+        for name in names
+    )
+
+
+def _names(certificate: Certificate) -> list[GeneralName] | None:
+    """Return the names that constraints are about, the subject's too; None: they cannot be read."""
+    from cryptography import x509  # noqa: PLC0415  # see above
+
+    subject = certificate.subject
+    mails = subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
+    try:
+        own = [x509.DirectoryName(subject), *(x509.RFC822Name(str(each.value)) for each in mails)]
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return list(own)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return None
+    return [*own, *found.value]
+
+
+def _fits(name: GeneralName, constraints: list[GeneralName], *, default: bool) -> bool:
+    """Return whether a name is within one of the constraints of its kind; ``default``: if there are none."""
+    same = [each for each in constraints if type(each) is type(name)]
+    return any(_is_within(name, each, default=not default) for each in same) if same else default
+
+
+def _is_within(name: GeneralName, constraint: GeneralName, *, default: bool) -> bool:
+    """Return whether a name is within a constraint; ``default`` for a kind that is not compared here."""
+    from ipaddress import IPv4Network, IPv6Network  # noqa: PLC0415  # see above
+
+    from cryptography import x509  # noqa: PLC0415  # see above
+
+    match name, constraint:
+        case x509.DNSName(value=host), x509.DNSName(value=domain):
+            host, domain = host.lower(), domain.lower()
+            return not domain or host == domain or host.endswith(f".{domain.removeprefix('.')}")
+        case x509.IPAddress(value=address), x509.IPAddress(value=network):
+            return isinstance(network, IPv4Network | IPv6Network) and address in network
+    return default
 
 
 def _is_strong(certificate: Certificate) -> bool:

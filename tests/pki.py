@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
@@ -22,10 +22,14 @@ DAY = dt.timedelta(days=1)
 OVER = (NOW - 700 * DAY, NOW - DAY)
 VALID = (NOW - 2 * DAY, NOW + 300 * DAY)
 COMING = (NOW + 100 * DAY, NOW + 300 * DAY)
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 def make_key(kind: str = "ecdsa") -> Key:
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    if kind == "p384":
+        return ec.generate_private_key(ec.SECP384R1())
     if kind == "rsa":
         return rsa.generate_private_key(65537, 2048)
     return ec.generate_private_key(ec.SECP256R1())
@@ -63,15 +67,27 @@ def authority(
     builder = builder.add_extension(x509.BasicConstraints(ca, path_length), critical=True)
     for extension, critical in more:
         builder = builder.add_extension(extension, critical)
-    return Made(builder.sign(signer, hashes.SHA256()), key)
+    return Made(_signed(builder, signer), key)
 
 
-def server(by: tuple[str, Key], dates: tuple[dt.datetime, dt.datetime] = VALID) -> Made:
-    """Make the certificate of a server at 127.0.0.1."""
-    key = make_key()
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK))])
+def server(
+    by: tuple[str, Key],
+    dates: tuple[dt.datetime, dt.datetime] = VALID,
+    *hosts: str,
+    kind: str = "ecdsa",
+) -> Made:
+    """Make the certificate of a server at 127.0.0.1, and of ``hosts``."""
+    key = make_key(kind)
+    names = x509.SubjectAlternativeName([
+        x509.IPAddress(ipaddress.ip_address(LOOPBACK)), *map(x509.DNSName, hosts)
+    ])  # fmt: skip
     builder = _builder("server", by[0], key, dates).add_extension(names, critical=False)
-    return Made(builder.sign(by[1], hashes.SHA256()), key)
+    return Made(_signed(builder, by[1]), key)
+
+
+def _signed(builder: x509.CertificateBuilder, signer: Key) -> x509.Certificate:
+    is_edwards = isinstance(signer, ed25519.Ed25519PrivateKey)
+    return builder.sign(signer, None if is_edwards else hashes.SHA256())
 
 
 def _builder(

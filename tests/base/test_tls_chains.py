@@ -18,6 +18,7 @@ from base.tls_dates import CertificateDateError, check_dates, leave_dates
 from tests.base.test_tls_dates import handshake
 from tests.pki import (
     COMING,
+    NOW,
     OVER,
     VALID,
     Made,
@@ -127,6 +128,65 @@ def test_without_one_the_server_is_refused(case: str) -> None:
         reasons.add(type(caught.value))
     # In some orders OpenSSL itself refuses what is wrong; in the others the dates do.
     assert CertificateDateError in reasons
+
+
+@pytest.mark.parametrize("kind", ["ecdsa", "p384", "ed25519", "rsa"])
+def test_keys_of_every_kind(kind: str) -> None:
+    root, middle = (("root", make_key(kind)), ("middle", make_key(kind)))
+    old, new = (authority(*middle, dates, root) for dates in (OVER, VALID))
+    roots = authority(*root, OVER), authority(*root, VALID)
+    peer = server(middle, kind=kind)
+    for sent in itertools.permutations([old, new]):
+        for trusted in itertools.permutations(roots):
+            assert check_dates(shake(peer, sent, trusted), TrustedTime())
+
+
+def named(*allowed: str, but: Sequence[str] = ()) -> x509.NameConstraints:
+    def one(text: str) -> x509.GeneralName:
+        return x509.IPAddress(ip_network(text)) if "/" in text else x509.DNSName(text)
+
+    return x509.NameConstraints(
+        [one(each) for each in allowed] or None, [one(each) for each in but] or None
+    )
+
+
+CONSTRAINTS: list[tuple[x509.NameConstraints, bool]] = [
+    (named("127.0.0.0/8"), True),
+    (named("127.0.0.0/8", "10.0.0.0/8", "example.com"), True),
+    (named("example.com"), True),
+    (named(".example.com"), True),
+    (named("story.EXAMPLE.com"), True),
+    (named(but=["10.0.0.0/8", "evil.example"]), True),
+    (named("10.0.0.0/8"), False),
+    (named("::/0"), False),
+    (named("ample.com"), False),
+    (named("example.org"), False),
+    (named("a.story.example.com"), False),
+    (named("127.0.0.0/8", but=["127.0.0.1/32"]), False),
+    (named(but=["example.com"]), False),
+    (x509.NameConstraints([x509.RFC822Name("example.com")], None), True),
+    (x509.NameConstraints([x509.DirectoryName(OTHER_NEW.certificate.subject)], None), False),
+]
+
+
+@pytest.mark.parametrize(("constraints", "taken"), CONSTRAINTS)
+def test_a_renewed_authority_for_some_names_alone(
+    constraints: x509.NameConstraints, *, taken: bool
+) -> None:
+    """As OpenSSL judges them where the renewed one is the first that it finds."""
+    more = [(constraints, True)]
+    old, new = (authority(*MIDDLE, dates, ROOT, more=more) for dates in (OVER, VALID))
+    peer = server(MIDDLE, VALID, "story.example.com")
+    found = find_chain_end(
+        [peer.der, old.der, new.der], [NEW.der], lambda _begin, end: end > NOW.timestamp()
+    )
+    assert (found is not None) is taken
+    for sent in itertools.permutations([old, new]):
+        if taken:
+            assert check_dates(shake(peer, sent, [NEW]), TrustedTime()) == found
+            continue
+        with pytest.raises(ssl.SSLCertVerificationError):
+            check_dates(shake(peer, sent, [NEW]), TrustedTime())
 
 
 def in_date(_begin: float, _end: float) -> bool:
