@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging import spreadsheets
-from staging.errors import StoreBusyError
+from staging.errors import StoreBusyError, level_of
 from staging.store import Database, audit
 from staging.store.audit import Entry
 from staging.store.models import AuditEntry
@@ -66,7 +66,7 @@ class Audit:
         try:
             await self._database.write(audit.add, taken)
         except (StoreBusyError, SQLAlchemyError) as error:
-            _log.warning("%d entries of the audit log wait: %s", len(taken), type(error).__name__)
+            _log.log(level_of(error), "the audit log waits: %s: %s", type(error).__name__, error)
             self._waiting.extendleft(reversed(taken))
             self._filled.set()
             return False

@@ -7,6 +7,7 @@ console, `GatewayError` is a failed request to a device. The HTTP statuses of th
 
 from __future__ import annotations
 
+import logging
 import math
 from enum import IntEnum
 
@@ -91,6 +92,11 @@ class StoreFullError(StoreBusyError):
 
 class StoreDamagedError(StoreBusyError):
     """The store's file is damaged where the request looked."""
+
+
+def level_of(error: Exception) -> int:
+    """Return the level at which whoever tries again logs an error: of its own trouble the store tells, once (`staging.store.outage`)."""
+    return logging.DEBUG if isinstance(error, StoreBusyError) else logging.WARNING
 
 
 class ThrottledError(StagingError):

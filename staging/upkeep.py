@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
-from staging.errors import StagingError
+from staging.errors import StagingError, level_of
 from staging.gateway import tls
 from staging.identity import ca
 from staging.releases import tool
@@ -112,7 +112,7 @@ class Upkeep:
             for package_id, is_damaged in found.changed.items():
                 await self._database.write(releases.note_damage, package_id, is_damaged)
         except (StagingError, SQLAlchemyError) as error:
-            _log.warning("the packages were not looked at: %s", error)
+            _log.log(level_of(error), "the packages were not looked at: %s", error)
             return
         damaged = {each.name: each.text for each in found.damaged}
         for name in damaged.keys() - self._damaged.keys():

@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from staging.broker.members import Members
 from staging.broker.peers import BrokerEndpoint, BrokerPeer
 from staging.broker.rivals import Rivals
-from staging.errors import StoreBusyError
+from staging.errors import StoreBusyError, level_of
 from staging.gateway import twins
 from staging.gateway.gateway import Gateway
 from staging.store import Database, devices
@@ -245,7 +245,7 @@ class BrokerGate:
             try:
                 found = await self._database.read(devices.identities, uuids)
             except (StoreBusyError, SQLAlchemyError) as error:
-                _log.warning("devices that came online are looked up later: %s", error)
+                _log.log(level_of(error), "devices that came online are looked up later: %s", error)
                 await asyncio.sleep(1)
                 continue
             for identity in found:

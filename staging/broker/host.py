@@ -17,7 +17,7 @@ from staging.broker.process import BrokerError, Mosquitto
 from staging.broker.settings import CLOUD_USER, Listeners, TlsFiles
 from staging.broker.worker import BrokerAddress
 from staging.data_dir import SECRET_MODE, DataDir
-from staging.errors import StagingError, StoreBusyError
+from staging.errors import StagingError, StoreBusyError, level_of
 from staging.identity.ca import Certificates
 from staging.store import Database, devices
 from transport.errors import TransportError
@@ -94,7 +94,7 @@ class BrokerHost:
                 for uuid in renewed:
                     await kick(self.address, uuid)
             except (StoreBusyError, SQLAlchemyError, OSError, TransportError) as error:
-                _log.warning("broker: tokens are read later: %s", error)
+                _log.log(level_of(error), "broker: tokens are read later: %s", error)
 
     async def _read_new(self) -> bool:
         """Read the devices that were added since; return whether there are any."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import GatewayError, StagingError
+from staging.errors import GatewayError, StagingError, level_of
 from staging.gateway.session import Session, Sessions
 from staging.store import Database, bind_tokens
 from staging.times import Clock
@@ -107,7 +107,7 @@ class FamilyDesk:
             try:
                 await self.look()
             except (StagingError, SQLAlchemyError) as error:
-                _log.warning("bind tokens are told later: %s", error)
+                _log.log(level_of(error), "bind tokens are told later: %s", error)
 
     async def look(self) -> None:
         """Tell the connected devices that wait for a token, unless they were told a short while ago."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import StoreBusyError
+from staging.errors import StoreBusyError, level_of
 from staging.gateway.session import Session, Sessions
 from staging.store import Database, devices
 
@@ -41,7 +41,9 @@ class Renewals:
             try:
                 await self.look()
             except (StoreBusyError, SQLAlchemyError) as error:
-                _log.warning("renewed tokens are looked for later: %s", type(error).__name__)
+                _log.log(
+                    level_of(error), "renewed tokens are looked for later: %s", type(error).__name__
+                )
             await asyncio.sleep(LOOK_SECONDS)
 
     async def look(self) -> None:

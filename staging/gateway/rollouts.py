@@ -13,7 +13,7 @@ from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import GatewayError, StagingError
+from staging.errors import GatewayError, StagingError, level_of
 from staging.rollouts.decision import Step, Want
 from staging.store import Database, rollout_acts
 from staging.store.models import OtaTask
@@ -70,7 +70,7 @@ class Rollouts:
         try:
             watched = await self._database.read(rollout_acts.watched)
         except (StagingError, SQLAlchemyError) as error:
-            _log.warning("rollouts are looked at later: %s", error)
+            _log.log(level_of(error), "rollouts are looked at later: %s", error)
             return
         for strategy_id in watched:
             await self._contained(f"strategy {strategy_id}", self._look_at(strategy_id))
@@ -81,7 +81,7 @@ class Rollouts:
         try:
             await work
         except (StagingError, SQLAlchemyError) as error:
-            _log.warning("rollouts: %s: looked at later: %s", what, error)
+            _log.log(level_of(error), "rollouts: %s: looked at later: %s", what, error)
         except Exception:  # noqa: BLE001  # a plan that another version wrote, or a hand, holds up no other
             _log.exception("rollouts: %s: cannot be looked at", what)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import logging
 from typing import Any
 
 import pytest
@@ -34,12 +35,17 @@ class Away:
         return await self._database.write(*given)
 
 
-async def test_what_a_store_did_not_take_comes_later_and_in_order(database: Database) -> None:
+async def test_what_a_store_did_not_take_comes_later_and_in_order(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     store = Away(database)
     kept = Audit(store, lambda: 0)  # type: ignore[arg-type]
     await kept.add(entry(1))
     kept.note(entry(2))
     assert not await kept.save()
+    assert not [
+        each for each in caplog.records if each.levelno >= logging.WARNING
+    ]  # the store tells, once
     store.away = False
     assert await kept.save()
     assert [e.ts for e in database.call(audit.page, Filter(), 9)] == [2, 1]
