@@ -50,6 +50,55 @@ def test_a_stale_temp_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_permissions_are_those_that_were_asked_for_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write_atomically(tmp_path / "open", b"1")
+        write_atomically(tmp_path / "shared", b"1", mode=0o660)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o660
+
+
+def test_a_file_has_its_owner_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, int]] = []
+
+    def give(_descriptor: int, user: int, group: int) -> None:
+        assert not (tmp_path / "theirs").exists()
+        given.append((user, group))
+
+    monkeypatch.setattr(os, "fchown", give)
+    write_atomically(tmp_path / "ours", b"1")
+    write_atomically(tmp_path / "theirs", b"1", owner=(998, 997))
+    assert given == [(998, 997)]
+    assert (tmp_path / "theirs").read_bytes() == b"1"
+
+
+def test_a_file_that_cannot_be_given_to_its_owner_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError("not the root")
+
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(os, "fchown", refuse)
+    descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a Path's own would be counted
+    with pytest.raises(PermissionError, match="not the root"):
+        write_atomically(tmp_path / "file", b"new", owner=(998, 997))
+    assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_a_stale_link_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".current.tmp").symlink_to("of a crash")
+    replace_symlink(tmp_path / "current", "a")
+    assert {path.name: path.readlink() for path in tmp_path.iterdir()} == {"current": Path("a")}
+    replace_symlink(tmp_path / "never there", None)
+
+
 def test_a_link_is_switched_and_removed(tmp_path: Path) -> None:
     link = tmp_path / "current"
     for target in ("a", "b"):

@@ -13,6 +13,7 @@ import resources.dispatch
 from machine.errors import RefusedError, UnavailableError
 from resources.datapoint import DataPoint
 from resources.dispatch import Dispatch
+from tests.moved_clock import Since, on_moved_clock
 from wire.codes import Code
 from wire.datapoints import Value
 from wire.exchange import Answer, Request
@@ -142,14 +143,50 @@ async def test_a_report_that_fails_does_not_undo_what_was_done(
     assert "volume: its change is not reported" in caplog.text
 
 
-async def test_a_report_that_hangs_does_not_keep_the_asker_waiting(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@on_moved_clock
+async def test_a_report_that_hangs_keeps_the_asker_waiting_for_a_second_and_a_half() -> None:
     async def hang(_name: str, _value: Value) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(resources.dispatch, "CHANGE_TIMEOUT", 0.02)
+    since = Since()
     assert (await Dispatch([Knob()], hang).handle(put())).code is Code.CHANGED
+    assert since.seconds == pytest.approx(1.5)
+
+
+async def test_each_order_is_told_with_its_answer_and_where_it_came_from() -> None:
+    told: list[tuple[str, str, int, bool]] = []
+
+    def note(name: str, text: str, answer: Answer, *, local: bool) -> None:
+        told.append((name, text, answer.code, local))
+
+    made, _reports = dispatch()
+    await made.handle(put())  # before anybody wants to know
+    made.on_order = note
+    await made.handle(put(b"", method="GET"))
+    await made.handle(put(b"3"))
+    await made.handle_local(put(b"17"))
+    await made.handle(put(b"1", "lamp"))
+    assert told == [
+        ("volume", "3", Code.CHANGED, False),
+        ("volume", "17", Code.BAD_REQUEST, True),
+        ("lamp", "1", Code.NOT_FOUND, False),
+    ]
+
+
+async def test_what_a_data_point_forbids_the_home_is_open_to_the_cloud_and_for_reading() -> None:
+    class Lock(Gauge):
+        def check_local(self, name: str) -> str | None:
+            return "volume: it is night" if name == "volume" else None
+
+    knob = Knob()
+    made = Dispatch([knob, Lock()], Reports().take)
+    refused = await made.handle_local(put())
+    assert refused == Answer.from_text(Code.FORBIDDEN, "volume: it is night")
+    assert knob.value == 5
+    assert (await made.handle_local(put(b"", method="GET"))).payload == b"5"
+    assert (await made.handle_local(put(b"", "power", method="GET"))).payload == b"100"
+    assert (await made.handle(put())).code is Code.CHANGED
+    assert knob.value == 9
 
 
 async def test_what_no_protocol_can_carry_is_marked_not_raised() -> None:

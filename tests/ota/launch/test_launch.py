@@ -318,6 +318,19 @@ def test_base_release_and_back_in_real_processes(tmp_path: Path) -> None:
     assert not done.stderr
 
 
+def test_what_was_said_before_another_program_takes_the_place_is_not_lost() -> None:
+    script = """if 1:
+        import os, sys
+        from ota.launch.launch import _exec
+        sys.stdout.write("said, ")
+        sys.stderr.write("told, ")
+        _exec([sys.executable, "-S", "-c", "import sys; print('gone'); print('on', file=sys.stderr)"], os.environ)
+    """
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("said, gone\n", "told, on\n")
+
+
 def test_a_newer_package_runs_itself_in_a_real_process(tmp_path: Path) -> None:
     lib = make_release(tmp_path, "1.1.0") / "lib"
     site = tmp_path / "site-packages"

@@ -51,9 +51,13 @@ async def offline(cloud: Any) -> None:
 # Registration
 
 
-async def test_registration_activates_the_device(cloud: Any) -> None:
+async def test_registration_activates_the_device(
+    cloud: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     assert stored(cloud).status == "UNACTIVATED"
     await cloud.register()
+    assert f"device {UUID}: registered from " in caplog.text
     device = stored(cloud)
     assert (device.status, device.activate_time) == ("ACTIVATED", cloud.clock.now)
     assert device.last_heartbeat_time == cloud.clock.now
