@@ -71,3 +71,52 @@ def test_attempts_that_are_no_count_are_damage(attempts: str) -> None:
     text = f'{{"active": "1.1", "previous": null, "trial": {trial}, "last_rollback": null}}'
     with pytest.raises(BootRecordError, match="not a count of attempts"):
         parse_boot(text)
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("active", '"../../etc"'),
+        ("active", "5"),
+        ("previous", '"1.0-rc1"'),
+        ("base", '"newest"'),
+        ("trial", '{"version": "1.1", "attempts": 0, "transaction": 7}'),
+        ("trial", '{"version": null, "attempts": 0, "transaction": "7"}'),
+        ("trial", '{"version": "1.1"}'),
+        ("last_rollback", '{"version": "v1", "reason": "x", "transaction": null}'),
+        ("last_rollback", '{"version": null, "reason": "x", "transaction": null}'),
+        ("last_rollback", '{"version": "1.1", "reason": 5, "transaction": null}'),
+        ("last_rollback", '{"version": "1.1", "reason": "x", "transaction": 7}'),
+        ("last_rollback", '{"version": "1.1", "reason": "x"}'),
+    ],
+)
+def test_a_member_that_is_none_of_ours_is_damage(member: str, value: str) -> None:
+    good = {"active": '"1.1"', "previous": "null", "trial": "null", "last_rollback": "null"}
+    text = ", ".join(f'"{name}": {one}' for name, one in (good | {member: value}).items())
+    with pytest.raises(BootRecordError, match=r"^boot\.json: "):
+        parse_boot(f"{{{text}}}")
+
+
+def test_a_record_says_that_files_were_damaged_to_those_that_know_it(tmp_path: Path) -> None:
+    whole = BootRecord("1.1.0", "1.0.5").rolled_back("it died")
+    boot.store(tmp_path, whole)
+    written = (tmp_path / "slots/boot.json").read_text()
+    assert "damaged" not in written  # a version of before reads it strictly
+    assert boot.load(tmp_path) == whole
+    damaged = BootRecord("1.1.0", "1.0.5").rolled_back("a file", damaged=True)
+    boot.store(tmp_path, damaged)
+    assert boot.load(tmp_path) == damaged
+    assert boot.load(tmp_path).last_rollback != whole.last_rollback
+
+
+def test_a_link_that_is_right_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = BootRecord("1.1.0")
+    boot.store(tmp_path, record)
+    made: list[str | None] = []
+    monkeypatch.setattr(boot, "replace_symlink", lambda _link, target: made.append(target))
+    boot.follow(tmp_path, record)
+    boot.follow(tmp_path, BootRecord("1.2.0"))
+    boot.follow(tmp_path, BootRecord())
+    assert made == ["releases/1.2.0", None]

@@ -18,7 +18,6 @@ from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial, parse_
 from ota.launch.launch import (
     ENV_BASE,
     ENV_SLOT,
-    TRIAL_ATTEMPTS,
     base_command,
     base_version,
     choose_release,
@@ -29,7 +28,7 @@ from ota.launch.launch import (
 ROOT = Path(__file__).parents[3]
 OURS = {"wire", "audio", "base", "transport", "machine", "resources", "ota", "agent"}
 TRIAL = Trial("1.1.0", 0, "77")
-USED_UP = Trial("1.1.0", TRIAL_ATTEMPTS, "77")
+USED_UP = Trial("1.1.0", 3, "77")
 LIBS = {"1.0.5": Path("/r/1.0.5/lib"), "1.1.0": Path("/r/1.1.0/lib")}
 TABLE = {
     "nothing was ever installed: the base": (BootRecord(), "all", None, None),
@@ -179,7 +178,7 @@ def make_release(state: Path, version: str) -> Path:
 def test_each_start_of_a_trial_is_counted_until_it_goes_back(tmp_path: Path) -> None:
     make_release(tmp_path, "1.1.0")
     boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
-    for attempt in range(TRIAL_ATTEMPTS):
+    for attempt in range(3):
         assert choose_release(tmp_path).version == "1.1.0"
         trial = boot.load(tmp_path).trial
         assert trial is not None

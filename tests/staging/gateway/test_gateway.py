@@ -423,6 +423,18 @@ class TestConnectionLimit:
         assert cloud.gateway.is_online(UUID)
 
 
+async def test_after_the_end_nobody_is_there_and_the_port_is_closed(cloud: Any) -> None:
+    device = await cloud.register()
+    listener = cloud.gateway._listener
+    await cloud.gateway.stop()
+    await device.ended()
+    assert not cloud.gateway.is_online(UUID)
+    assert cloud.gateway._connections == {}
+    assert listener.fileno() == -1
+    with pytest.raises(ConnectionRefusedError):
+        await cloud.connect()
+
+
 # TLS, and firmware of 2017
 
 LEGACY_SUITES = ["AES128-CCM8", "AES128-SHA", "AES256-SHA256"]
