@@ -86,9 +86,10 @@ def test_a_file_that_cannot_be_given_to_its_owner_replaces_nothing(
     (tmp_path / "file").write_bytes(b"old")
     monkeypatch.setattr(os, "fchown", refuse)
     descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # a Path's own would be counted
-    with pytest.raises(PermissionError, match="not the root"):
+    with pytest.raises(PermissionError, match="not the root") as refused:
         write_atomically(tmp_path / "file", b"new", owner=(998, 997))
     assert len(os.listdir("/proc/self/fd")) == descriptors  # noqa: PTH208
+    assert refused.tb  # its frames would keep the file open
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
 
 

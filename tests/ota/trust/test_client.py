@@ -38,6 +38,7 @@ from ota.trust.client import (
 from ota.trust.target import Target
 from release.package_files import AddedTarget
 from release.repository import Repository
+from tests.base.recorded import SYNC, Recorder
 from wire.ota import OtaEvent
 
 
@@ -83,6 +84,14 @@ def test_a_signed_package_is_found(find: Any, added: AddedTarget, settings: Trus
     target = find()
     assert target == Target(added.target, added.size, added.sha256, "1.1.0", added.product)
     assert (settings.metadata_dir / "timestamp.json").is_file()
+
+
+def test_the_folder_of_the_metadata_is_on_the_disk_before_what_is_in_it(
+    find: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(tmp_path, monkeypatch)
+    find()
+    assert recorder.calls[:2] == [(SYNC, ".", None), (SYNC, "state", None)]
 
 
 def test_a_plain_file_name_will_do_too(find: Any) -> None:
