@@ -194,7 +194,7 @@ presence-proof: setup
 
 COVERAGE := build/coverage
 $(COVERAGE)/lib: | setup
-	@PYTHONPATH= $(BIN)/pip install -q --no-deps --target $@ "coverage>=7.6"
+	@PYTHONPATH= $(BIN)/pip install -q --no-deps --target $@ "coverage>=7.10"
 
 # The source is changed in one place at a time, and a test has to fail (docs/mutation.md). EACH=mutants of each subject; ONLY="framing files"; SEED=N.
 # KIND=sync or numbers: each removed sync, or each number a thousand times as large, in the whole product; UNDER="agent/link ota": there alone.

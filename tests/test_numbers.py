@@ -63,7 +63,7 @@ PROMISES: list[tuple[str, str, dict[str, float]]] = [
     ("playing.md", "tries for 25 s more", {"resources/online/relay.py:HOLD_SECONDS": 25}),
     ("playing.md", "the last 25 seconds fade", {"resources/times/countdown.py:FADE_SECONDS": 25}),
     ("playing.md", "in 20 minutes (1 to 600)", {"wire/sleep.py:MINUTES_MAX": 600}),
-    ("staging.md", "No message to a device is longer than 2,048 bytes", {"wire/framing.py:LEGACY_READ_LIMIT": 2048}),
+    ("staging.md", "No message to a device is longer than 2,048 bytes", {"transport/connection.py:BLOCK_SIZE_EXPONENT": 6}),
     ("family.md", "for 30 days (`story-cloud serve --voice-days N`", {"staging/commands/serve.py:VOICE_DAYS": 30}),
     ("ota.md", "five early deaths in a row", {"ota/launch/starts.py:EARLY_DEATHS": 5}),
     ("ota.md", "this package failed its trial three times, or ended ten trials in outages", {

@@ -35,14 +35,16 @@ class Ran:
         """Return the tests that run a mutant's place, in the order in which they are to run.
 
         What the import of a module runs, such as a constant, may be noticed by each test that runs something of
-        the module; if none is known to, by each there is.
+        the module; if none is known to, by each there is. A line that no test was seen to run may be run in a
+        process of its own, out of coverage.py's sight: the module's own tests are tried.
         """
-        lines = self.lines.get(mutant.file, {})
+        lines, own = self.lines.get(mutant.file, {}), self.own.get(mutant.file, ())
         if mutant.lines:
             found = _all(lines.get(line, frozenset()) for line in mutant.lines)
+            found = found or frozenset(test for test in self.seconds if _file(test) in own)
         else:
             found = _all(lines.values()) or frozenset(self.seconds)
-        return self._ordered(found & self.seconds.keys(), self.own.get(mutant.file, ()))
+        return self._ordered(found & self.seconds.keys(), own)
 
     def _ordered(self, tests: frozenset[str], own: Sequence[str]) -> list[str]:
         """Order tests by their files, which share fixtures, and in these by their seconds."""

@@ -43,6 +43,7 @@ _CONFIG = """[run]
 parallel = true
 data_file = {data}
 context = ${{{test}-}}
+patch = _exit, execv
 disable_warnings = no-data-collected,module-not-imported,module-not-measured,already-imported,couldnt-parse
 include =
 {files}

@@ -18,8 +18,6 @@ MIN_LENGTH = 4
 # Block-wise transfer keeps messages under about 1.2 kB; 16 KiB leaves room for peers without it and
 # still bounds the memory that one connection can use.
 MAX_LENGTH = 16 * 1024
-# The 2017 reference client reads at most this many bytes per message, header included.
-LEGACY_READ_LIMIT = 2048
 
 
 class FramingError(WireError):

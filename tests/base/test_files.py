@@ -50,6 +50,29 @@ def test_a_stale_temp_file_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_what_the_next_writer_has_begun_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.replace
+
+    def replaced(temp: Path, target: Path) -> Path:
+        done = real(temp, target)
+        temp.write_bytes(b"the next")
+        return done
+
+    monkeypatch.setattr(Path, "replace", replaced)
+    write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / ".file.tmp").read_bytes() == b"the next"
+
+
+def test_a_link_to_a_file_is_replaced_and_the_file_is_left(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("other")
+    write_atomically(tmp_path / "link", b"new")
+    assert not (tmp_path / "link").is_symlink()
+    assert [(tmp_path / name).read_bytes() for name in ("link", "other")] == [b"new", b"old"]
+
+
 def test_permissions_are_those_that_were_asked_for_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:

@@ -143,9 +143,13 @@ def test_tests_that_do_not_run_the_line_are_left_and_so_are_those_that_fail_with
     None
 ):
     assert RAN.of(mutant_of("m.py", 4)) == ["slow.py::b"]
-    assert RAN.of(mutant_of("m.py", 6)) == []
-    assert RAN.of(mutant_of("m.py", 7)) == []
     assert "broken.py::a" not in RAN.of(mutant_of("m.py", 3))
+
+
+@pytest.mark.parametrize("line", [6, 7])
+def test_a_line_that_no_test_is_seen_to_run_is_tried_by_the_module_s_own(line: int) -> None:
+    assert RAN.of(mutant_of("m.py", line)) == ["own.py::b", "own.py::a"]
+    assert Ran(SECONDS, RAN.lines).of(mutant_of("m.py", line)) == []
 
 
 def test_what_an_import_runs_is_tried_by_each_test_of_the_module() -> None:

@@ -262,6 +262,25 @@ def test_a_folder_in_the_place_of_the_count_does_not_end_counting(tmp_path: Path
     assert not path.exists()
 
 
+def test_a_link_or_a_pipe_in_the_place_of_the_count_is_removed_and_nothing_behind_it(
+    tmp_path: Path,
+) -> None:
+    path = starts_path(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "kept").touch()
+    path.parent.mkdir()
+    for put_there in (lambda: path.symlink_to(elsewhere), lambda: os.mkfifo(path)):
+        put_there()
+        starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
+        assert start_now(tmp_path, "1.1.0").early == 1
+        starts.forget(tmp_path)
+        put_there()
+        starts.forget(tmp_path)
+        assert not os.path.lexists(path)  # a link to nothing counts
+    assert (elsewhere / "kept").exists()
+
+
 @pytest.mark.parametrize(
     "damage",
     [
