@@ -224,6 +224,42 @@ def test_damage_on_a_full_disk_costs_nothing_that_is_readable(disk: Hands) -> No
     again.store.close()
 
 
+def test_what_a_file_that_cannot_be_written_gave_is_the_file_s_again_when_it_can(
+    disk: Hands,
+) -> None:
+    store = disk.open()
+    for level in range(20):
+        store.put("volume", level)
+    store.put("ota_event", {"event": 10}, once="77:final")
+    store.close()
+    with (disk.folder / NAME).open("r+b") as file:
+        file.write(bytes(4096))
+    disk.fill_disk()
+    again = Hands(disk.folder)
+    store = again.open()
+    assert not store.put("ota_event", {"event": 10}, once="77:final")
+    sent = store.take(3, in_order=True)
+    disk.free_disk()
+    again.now += 61
+    assert store.tend()
+    assert store.status()["in_memory"] == 0
+    store.finish(sent, at_once=True)
+    told = again.deliver_all()
+    assert told[:18] == [*range(3, 20), {"event": 10}]
+    assert len(told) == 19  # the loss is told too, once
+    store.close()
+    assert Hands(disk.folder).open().waiting == 0
+
+
+def test_what_ends_with_the_agent_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    hands = Hands(tmp_path / "none")
+    store = hands.open()
+    store.put("volume", 1)
+    store.put("play", "x")
+    store.close()
+    assert "2 reports in memory end with the agent" in caplog.text
+
+
 def test_memory_is_bounded_and_keeps_the_newest_value_of_each_data_point(tmp_path: Path) -> None:
     hands = Hands(tmp_path / "none")
     store = hands.open()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -10,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from agent.link import outbox_file
-from agent.link.outbox_file import OutboxFile, Sweep, make_file
+from agent.link.outbox import Outbox, OutboxError
+from agent.link.outbox_file import OutboxFile, Sweep, fault_before_opening, make_file
 from agent.link.outbox_rows import Row, make_row
+from tests.moved_clock import on_moved_clock
 
 NAME = "outbox.sqlite"
 
@@ -68,3 +73,56 @@ def test_what_was_told_is_kept_replaced_and_forgotten(file: OutboxFile) -> None:
     file.write([], [], Sweep(told={"volume": 3, "play": 4}))
     file.write([], [], Sweep(told={"volume": 5, "play": None}))
     assert file.told() == {"volume": 5}
+
+
+def test_a_card_that_does_not_tell_what_is_there_is_an_error_and_no_empty_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worn(*_: object, **_links: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    assert fault_before_opening(tmp_path / NAME) is None  # there is none
+    monkeypatch.setattr(Path, "stat", worn)
+    with pytest.raises(OSError, match="Input/output error"):
+        fault_before_opening(tmp_path / NAME)
+
+
+def rows_in(path: Path) -> int:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        return int(db.execute("SELECT count(*) FROM report").fetchone()[0])
+
+
+@on_moved_clock
+async def test_what_is_delivered_is_deleted_after_ten_seconds(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / NAME, 10**6)
+    await outbox.open()
+    await outbox.put("volume", 1)
+    await outbox.finish(await outbox.take(), at_once=False)
+    tending = asyncio.create_task(outbox.tend())
+    await asyncio.sleep(9.9)
+    assert rows_in(tmp_path / NAME) == 1
+    await asyncio.sleep(0.2)
+    assert rows_in(tmp_path / NAME) == 0
+    tending.cancel()
+    await outbox.close()
+
+
+async def test_what_the_disk_refuses_is_told_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worn(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    outbox = Outbox(tmp_path / NAME, 10**6)
+    await outbox.open()
+    await outbox.put("volume", 1)
+    told = re.escape(f"outbox {tmp_path / NAME}: [Errno 5] Input/output error")
+    with monkeypatch.context() as patch:
+        patch.setattr(OutboxFile, "after", worn)
+        patch.setattr(OutboxFile, "write", worn)
+        with pytest.raises(OutboxError, match=told):
+            await outbox.take()
+        with pytest.raises(OutboxError, match=told):
+            await outbox.put("ota_event", {"event": 10}, once="77:final")
+    assert len(await outbox.take(9)) == 2
+    await outbox.close()

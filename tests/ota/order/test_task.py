@@ -11,7 +11,7 @@ import pytest
 
 from ota.errors import ContentError, MachineError, MisuseError
 from ota.order.states import IllegalTransitionError, State, Step
-from ota.order.task import Task, load_task, parse_task, save_task, task_path
+from ota.order.task import Task, load_task, parse_task, read_task, save_task, task_path
 from ota.trust.target import Target
 from ota.trust.terms import MapFile
 from wire.errors import WireError
@@ -110,3 +110,19 @@ def test_an_installation_that_never_ends_is_begun_ten_times() -> None:
         task = task.installing()
     with pytest.raises(MachineError, match="begun 10 times"):
         task.installing()
+
+
+def test_a_task_is_of_its_order_and_of_no_other_under_its_number() -> None:
+    task = Task.taken(ORDER)
+    assert task.is_of(ORDER)
+    assert not task.is_of(replace(ORDER, transaction="78"))
+    assert not task.is_of(replace(ORDER, version="1.2.0"))
+
+
+def test_a_record_that_the_disk_does_not_give_is_told_and_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    task_path(tmp_path).mkdir(parents=True)
+    assert read_task(tmp_path) is None
+    assert "update record cannot be read: " in caplog.text
+    assert task_path(tmp_path).is_dir()
