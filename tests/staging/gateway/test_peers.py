@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session as StoreSession
 
-from staging.errors import DeviceOfflineError
+from staging.errors import DeviceOfflineError, StoreBusyError
 from staging.gateway.gateway import Gateway, Limits
 from staging.gateway.session import Peer, Session
 from staging.store import Database, devices, history
@@ -23,6 +23,7 @@ from wire.reports import (
     REPORT_PATH,
     Credentials,
     registration_payload,
+    report_payload,
     report_query,
 )
 
@@ -60,19 +61,19 @@ class Behind:
         self.asked.append((method, "/".join(path)))
         return Answer(Code.CONTENT, b"2")
 
-    def watch(self, connection: Any, /) -> None:
-        assert connection is self
+    def watch(self, connection: Any, /, quiet: float) -> None:
+        raise AssertionError((connection, quiet))
 
 
 class Cloud:
     """A gateway without a port, its one device, and what it tells."""
 
-    def __init__(self, database: Database, *, owns: bool = True) -> None:
+    def __init__(self, database: Database, *, owns: bool = True, day_bytes: int = 0) -> None:
         self.database = database
         self.clock = FakeClock()
         self.device = database.call(devices.add, UUID, self.clock())
         self.gateway = Gateway(
-            database, api_url=lambda: API_URL, limits=Limits(control=7), clock=self.clock,
+            database, api_url=lambda: API_URL, limits=Limits(control=7, day_bytes=day_bytes), clock=self.clock,
             owns=lambda _uuid: owns,
         )  # fmt: skip
         self.changed: list[str] = []
@@ -86,6 +87,12 @@ class Cloud:
     async def report(self, peer: Peer, number: int) -> Answer:
         payload = numbered_payload("0" * 16, NumberedReport(number, {"volume": number}))
         request = Request("POST", REPORT_PATH, report_query(self.credentials), payload)
+        return await self.gateway.serve(peer, request)
+
+    async def heartbeat(self, peer: Peer) -> Answer:
+        request = Request(
+            "POST", REPORT_PATH, report_query(self.credentials), report_payload({"alive": 0})
+        )
         return await self.gateway.serve(peer, request)
 
     async def know(self, peer: Behind) -> Session:
@@ -213,6 +220,43 @@ async def test_what_a_device_reads_is_greeted_when_it_is_news(
         cloud.gateway.note_abilities(session, frozenset(reads))
         assert set(session.abilities) == reads
     assert greeted == [session, session]
+    await cloud.gateway.stop()
+
+
+async def test_a_device_that_has_sent_its_share_of_a_day_may_still_say_that_it_is_there(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    cloud = Cloud(database, day_bytes=80)
+    peer = Behind()
+    cloud.gateway.join(peer, peer)
+    await cloud.register(peer)
+    codes = [(await cloud.report(peer, number)).code for number in (1, 2, 3)]
+    assert codes == [Code.CHANGED, Code.SERVICE_UNAVAILABLE, Code.SERVICE_UNAVAILABLE]
+    assert f"device {UUID}: has sent its share of a day; reports come later" in caplog.text
+    assert (await cloud.heartbeat(peer)).code == Code.CHANGED
+    await cloud.gateway.stop()
+
+
+async def test_a_store_that_is_busy_has_told_so_itself_and_the_device_keeps_its_report(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def busy(*_: object) -> None:
+        raise StoreBusyError("a backup is being taken")
+
+    caplog.set_level("DEBUG")
+    peer = Behind()
+    cloud.gateway.join(peer, peer)
+    await cloud.register(peer)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.gateway._intake, "apply", busy)
+        answer = await cloud.report(peer, 1)
+    assert (answer.code, answer.text) == (
+        Code.SERVICE_UNAVAILABLE,
+        "the store cannot take this now",
+    )
+    (told,) = [record for record in caplog.records if "a backup is being taken" in record.message]
+    assert told.levelname == "DEBUG"
+    assert (await cloud.report(peer, 1)).code == Code.CHANGED
     await cloud.gateway.stop()
 
 

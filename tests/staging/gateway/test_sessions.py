@@ -42,7 +42,7 @@ class Line:
         self.gate.set()
         self.resets: list[str] = []
         self.terms: list[Terms | None] = []
-        self.watched = 0
+        self.watched: list[float] = []
 
     def close(self, reason: str) -> None:
         raise AssertionError(reason)
@@ -71,9 +71,9 @@ class Line:
             raise answer
         return answer
 
-    def watch(self, connection: Any, /) -> None:
+    def watch(self, connection: Any, /, quiet: float) -> None:
         assert connection is self
-        self.watched += 1
+        self.watched.append(quiet)
 
 
 def made(line: Line) -> Session:
@@ -169,9 +169,9 @@ async def test_a_device_that_answers_questions_is_asked_them_from_then_on() -> N
     line = Line()
     session = made(line)
     session.note([AbilitiesSeen(frozenset({"deadline"}))])
-    assert (line.watched, set(session.abilities)) == (0, {"deadline"})
+    assert (line.watched, set(session.abilities)) == ([], {"deadline"})
     session.note([AbilitiesSeen(frozenset({"ping"}))])
-    assert (line.watched, set(session.abilities)) == (1, {"ping"})
+    assert (line.watched, set(session.abilities)) == ([21.0], {"ping"})
     session.note([])
     assert session.abilities == {"ping"}
 
