@@ -22,7 +22,9 @@ from ota.launch.launch import (
     base_version,
     choose_release,
     decide,
+    enter_active_release,
     release_environment,
+    restart,
 )
 
 ROOT = Path(__file__).parents[3]
@@ -277,6 +279,100 @@ def test_the_base_without_a_python_path_gets_none_back() -> None:
 
 def test_a_foreign_value_of_our_variable_is_not_followed() -> None:
     assert base_command({ENV_BASE: "nonsense"}) == (sys.executable, {})
+
+
+class Executed(BaseException):
+    """Stands for the process's end: another program runs in it."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        super().__init__(command)
+        self.command, self.environment = command, environment
+
+
+@pytest.fixture
+def executes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be the base install's process, which another program would replace."""
+
+    def execve(path: str, command: list[str], environment: dict[str, str]) -> None:
+        assert path == command[0]
+        raise Executed(command, environment)
+
+    monkeypatch.setattr(os, "execve", execve)
+    for name in (ENV_SLOT, ENV_BASE, "PYTHONPATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("executes")
+def test_the_active_release_takes_the_process_with_its_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lib = make_release(tmp_path, "1.1.0") / "lib"
+    boot.store(tmp_path, BootRecord("1.1.0"))
+    with pytest.raises(Executed) as done:
+        enter_active_release(tmp_path, ["run", "--x"])
+    assert done.value.command == [sys.executable, "-P", "-m", "agent.cli", "run", "--x"]
+    environment = done.value.environment
+    assert (environment[ENV_SLOT], environment["PYTHONPATH"]) == ("1.1.0", str(lib))
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("executes")
+def test_a_release_goes_back_to_the_base_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {"executable": "/base/python", "pythonpath": "/base/lib"}
+    for name, value in ((ENV_SLOT, "1.1.0"), (ENV_BASE, json.dumps(base)), ("PYTHONPATH", "/r")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Executed) as done:
+        restart(["run"])
+    assert done.value.command == ["/base/python", "-P", "-m", "agent.cli", "run"]
+    assert done.value.environment["PYTHONPATH"] == "/base/lib"
+    assert not {ENV_SLOT, ENV_BASE} & done.value.environment.keys()
+
+
+@pytest.mark.usefixtures("executes")
+def test_a_release_does_not_choose_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
+    monkeypatch.setenv(ENV_SLOT, "1.1.0")
+    enter_active_release(tmp_path, ["run"])
+    assert boot.load(tmp_path).trial == Trial("1.1.0", 0, "77")  # no start was counted
+
+
+@pytest.mark.usefixtures("executes")
+def test_where_nothing_was_installed_the_base_runs_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    enter_active_release(tmp_path, ["run"])
+    assert not list(tmp_path.iterdir())
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("executes")
+def test_the_base_says_why_it_runs_in_place_of_a_release(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    boot.store(tmp_path, BootRecord("1.1.0"))
+    enter_active_release(tmp_path, ["run"])
+    said = "story-agent: release 1.1.0 is given up: its folder is missing\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.usefixtures("executes")
+def test_a_release_that_cannot_be_executed_leaves_the_base_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_words: object) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(os, "execve", full)
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord("1.1.0"))
+    enter_active_release(tmp_path, ["run"])
+    said = capsys.readouterr().err
+    assert said.startswith("story-agent: release 1.1.0 cannot be started: ")
+    assert said.endswith("Cannot allocate memory; the base install runs\n")
+    assert boot.load(tmp_path).active == "1.1.0"  # the next start tries it again
 
 
 CLI = """

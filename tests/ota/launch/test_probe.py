@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ota.install.slots import SlotInstaller
 from ota.launch import boot, probe
 from ota.launch.boot import BootRecord, Rollback
+from ota.launch.launch import ENV_BASE
 from ota.launch.probe import examine
 
 
@@ -50,6 +52,16 @@ def test_one_that_hangs_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(probe, "PROBE_SECONDS", 0.01)
     lib = make(tmp_path / "lib", "import threading; threading.Event().wait()")
     assert examine(lib, "1.1.0") == ["importing version 1.1.0 does not end within 0 s"]
+
+
+def test_a_base_without_its_interpreter_says_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = {"executable": str(tmp_path / "python"), "pythonpath": None}
+    monkeypatch.setenv(ENV_BASE, json.dumps(gone))
+    (said,) = examine(make(tmp_path / "lib"), "1.1.0")
+    assert said.startswith("version 1.1.0 cannot be imported to see why: ")
+    assert str(tmp_path / "python") in said
 
 
 @pytest.mark.parametrize("damaged", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,8 @@ def test_a_checkout_says_its_own_version(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\nversion = "3.2.1"\n')
     running = release.running_release(tmp_path / "ota/launch/running.py")
     assert (running.version, running.source) == ("3.2.1", "checkout")
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert release.running_version() == project["version"]
 
 
 def lay(folder: Path, data: bytes) -> str:

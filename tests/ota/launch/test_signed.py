@@ -119,6 +119,16 @@ def link_folder(release: Path) -> None:
     (release / "lib/agent").symlink_to(release.parent / "elsewhere")
 
 
+def link_lib(release: Path) -> None:
+    (release / "lib").rename(release.parent / "elsewhere")
+    (release / "lib").symlink_to(release.parent / "elsewhere")
+
+
+def other_product(release: Path) -> None:
+    info = json.loads((release / "release.json").read_bytes())
+    (release / "release.json").write_text(json.dumps(info | {"product": "lamp"}))
+
+
 TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a module of another content": (write("lib/agent/__init__.py", b"evil\n"), "lib/agent/__init__.py is not"),
     "of the same length and times": (in_place, "lib/agent/__init__.py is not"),
@@ -130,6 +140,8 @@ TAMPERED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a module less": (lambda release: (release / "lib/agent/__init__.py").unlink(), "is not the signed one"),
     "a link in place of a module": (link, "cannot be checked"),
     "a link in place of a folder": (link_folder, "agent is a link"),
+    "a link in place of all modules": (link_lib, "lib is no folder"),
+    "another product": (other_product, "release.json: product is not the signed one"),
     "another release.json": (write("release.json", b'{"version": "9.9.9"}'), "release.json: version"),
     "an empty release.json": (write("release.json", b""), "cannot be checked"),
     "no package": (lambda release: (release / "signed/package.tar.gz").unlink(), "no signed package"),
@@ -201,6 +213,17 @@ def test_a_root_that_the_one_before_did_not_sign_is_refused(machine: Machine) ->
     assert "cannot be checked" in str(machine.fault())
 
 
+def test_a_root_that_was_left_out_is_noticed(machine: Machine) -> None:
+    """Its signatures are good: the same keys have signed both."""
+    machine.repository.root.version += 1
+    machine.repository.publish_root()
+    release = machine.install("1.1.0")
+    assert machine.fault() is None
+    history = release / "signed/root_history"
+    (history / "3.root.json").replace(history / "2.root.json")
+    assert machine.fault() == "root 2 is version 3"
+
+
 def test_a_package_that_its_metadata_revokes_does_not_start(machine: Machine) -> None:
     package = machine.package("1.1.0")
     machine.repository.add(package.read_bytes(), "1.1.0", revoked="it burns")
@@ -229,6 +252,9 @@ def test_a_products_own_keys_sign_its_packages_alone(
     (machine.metadata / "story%20machine.json").write_bytes(metadata.to_bytes())
     install(machine.state, package)
     assert (fault or "None") in str(machine.fault())
+    release = boot.release_folder(machine.state, "1.1.0")
+    (release / "signed/story%20machine.json").unlink()
+    assert "in no metadata" in str(machine.fault())
 
 
 async def test_what_an_update_installs_is_signed(

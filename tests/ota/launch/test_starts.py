@@ -260,6 +260,9 @@ def test_a_folder_in_the_place_of_the_count_does_not_end_counting(tmp_path: Path
     path.mkdir()
     starts.forget(tmp_path)
     assert not path.exists()
+    os.mkfifo(path)
+    starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
+    assert start_now(tmp_path, "1.1.0").early == 1
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
@@ -312,3 +315,13 @@ def test_a_start_that_cannot_be_forgotten_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "slots").touch()  # damage: a file in the folder's place
     starts.forget(tmp_path)
     assert (tmp_path / "slots").is_file()
+
+
+def test_without_the_boots_id_starts_are_counted_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starts, "_BOOT_ID", tmp_path / "none")
+    (tmp_path / "slots").mkdir()
+    starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
+    again = start_now(tmp_path, "1.1.0")
+    assert (again.boot, again.early) == ("", 1)
