@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from tools.fuzz_machine import machine_targets
 from tools.fuzz_oscore import oscore_targets
+from tools.fuzz_staging import staging_targets
 from tools.fuzz_target import Target
 from tools.mutations import mutate
 from transport.coap import MessageFormatError, decode_message
@@ -113,6 +114,7 @@ TARGETS = (
         lambda data: parse_answer(_properties(data), data),
     ),
     *machine_targets(),
+    *staging_targets(),
 )
 
 

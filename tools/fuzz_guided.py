@@ -32,7 +32,9 @@ MEMORY_MB = 1024
 # Seconds beyond its share, after which a process is killed: starting takes some on a busy machine.
 GRACE = 300.0
 # Packages whose branches count.
-ROOMS = ("wire", "transport", "audio", "base", "machine", "ota", "agent", "resources", "tuf")
+ROOMS = (
+    "wire", "transport", "audio", "base", "machine", "ota", "agent", "resources", "staging", "tuf",
+)  # fmt: skip
 
 
 def slug(name: str) -> str:

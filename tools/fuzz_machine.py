@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import shutil
+import sqlite3
 import struct
 import tarfile
 import tempfile
@@ -15,6 +16,9 @@ from pathlib import Path
 
 from agent.first.profile_file import ProfileFault
 from agent.first.profile_file import parse as parse_profile
+from agent.link.outbox_salvage import read_rows
+from agent.local.page.sessions import parse_sessions
+from agent.voice.ledger_book import Book, Entry, dump_book, parse_book
 from audio.embedding import SIZE
 from audio.errors import AudioError
 from audio.speex import SpeexDecoder, SpeexEncoder
@@ -41,14 +45,17 @@ from ota.trust.target import Target as Signed
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.night import parse_night
 from resources.online.cache import parse_pins, parse_record
+from resources.online.kept_lists import parse_entries
 from resources.playing.orders import parse_order as parse_play
 from staging.identity.ca import ensure_authority
+from tools.fuzz_metadata import metadata_targets
 from tools.fuzz_target import Target, as_text
+from transport.mqtt_bounds import has_too_many
 from wire.answers import parse_answer
 from wire.bench_helper import parse_told, parse_wanted
 from wire.datapoints import parse_self_description
 from wire.diag import parse_piece
-from wire.family import parse_family
+from wire.family import KEY_VOICE_ERASE, parse_erase, parse_family
 from wire.fields import dump_object, parse_object
 from wire.lan_keys import parse_keys
 from wire.ota import OtaOrder, order_payload, parse_event, parse_order
@@ -168,17 +175,39 @@ def _word(data: bytes) -> None:
         read_word(Path(file.name))
 
 
-def _metadata(data: bytes) -> None:
-    """Verify metadata in each role, against a root of trust that signed none of it."""
-    from tuf.api.metadata import Metadata  # noqa: PLC0415  # this reader alone needs it
-
-    Metadata.from_bytes(data).to_bytes()
+def _ledger() -> bytes:
+    entry = Entry(1, 1_800_000_000, "button", 2.5, 1.5, 3000, 7)
+    return dump_book(Book([entry], 2, 3))
 
 
-def _signed() -> bytes:
-    from release.tuf_types import Metadata, Root  # noqa: PLC0415  # as above
+def _publish() -> bytes:
+    """Return a PUBLISH behind its fixed header, with more user properties than are read."""
+    pairs = b"\x26\0\1a\0\1b" * 70
+    return b"\0\1t\0\7" + bytes((len(pairs) & 127 | 128, len(pairs) >> 7)) + pairs
 
-    return Metadata(Root()).to_bytes()
+
+def _outbox(rows: int) -> bytes:
+    """Return an outbox of small pages, one of its reports longer than a page."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        db = sqlite3.connect(Path(folder) / "db")
+        db.execute("PRAGMA page_size=512")
+        db.execute("CREATE TABLE report (id INTEGER PRIMARY KEY, key, body, size)")
+        bodies = ['{"volume": 5}', '{"volume": "' + "音" * 300 + '"}'] * rows
+        values = [("volume", body, len(body.encode())) for body in bodies[:rows]]
+        db.executemany("INSERT INTO report (key, body, size) VALUES (?, ?, ?)", values)
+        db.execute("DELETE FROM report WHERE id = 3")
+        db.commit()
+        db.close()
+        return (Path(folder) / "db").read_bytes()
+
+
+def _salvage(data: bytes) -> None:
+    """Read a damaged outbox, from a disk as the agent does; the second half of a file is its log too."""
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        path = Path(folder) / "outbox.sqlite"
+        path.write_bytes(data)
+        path.with_name(path.name + "-wal").write_bytes(data[len(data) // 2 :])
+        read_rows(path).describe()
 
 
 def _playlists() -> list[Target]:
@@ -229,6 +258,8 @@ def _orders() -> list[Target]:
         Target("lists of parts", [b'{"package_info":{"sbom":{"sha256":"' + b"0" * 64 + b'"}}}'], _member(parse_package_sboms, "package_info")),
         Target("ends of support", [b'{"package_info":{"support_end":"2030-01-01"}}'], _member(parse_package_support, "package_info")),
         Target("diagnoses", [b'{"state":"ready","size":3,"parts":1,"sha256":"' + b"0" * 64 + b'","data":"AAAA"}'], parse_piece),
+        Target("erasures of speech", [dump_object({KEY_VOICE_ERASE: {"utterances": [{"id": 1, "at": 5}]}})], _member(parse_erase, KEY_VOICE_ERASE)),
+        Target("properties of a publish", [_publish()], lambda data: has_too_many(data, 1), ()),
         Target("pairing codes", [b'{"deviceUuid":"0083000000000a","token":"' + b"0" * 32 + b'"}'], _texts(parse_pairing)),
         Target("words to a helper", [b'{"name":"kill","values":{"a":1},"token":"t"}'], parse_wanted),
         Target("words of a helper", [b'{"done":true,"text":"t"}'], parse_told),
@@ -252,6 +283,10 @@ def _records() -> list[Target]:
         Target("the trusted time", [json.dumps(known).encode()], parse_time),
         Target("a kept story", [b'{"format":1,"size":9,"content_type":"","validator":"","used":1,"spans":[[0,4]]}'], parse_record),
         Target("pinned stories", [b'{"format":1,"urls":["http://127.0.0.1/a"]}'], parse_pins),
+        Target("a kept list", [b'{"format":1,"entries":[["a","http://127.0.0.1/a"]]}'], parse_entries),
+        Target("the ledger of speech", [_ledger()], parse_book),
+        Target("sessions of the page", [b'{"sessions":[{"id":"a","token":"b","until":1.8e9}]}'], parse_sessions),
+        Target("a damaged outbox", [_outbox(1), _outbox(6)], _salvage, ()),
         Target("keys of the home network", [b'{"sender-id_hex":"01","recipient-id_hex":"02","secret_hex":"' + b"0" * 32 + b'","salt_hex":""}'], parse_keys),
         Target("wake words", [_stored_word()], _word, (WakeWordError,)),
         Target("a profile", [_profile()], lambda data: parse_profile(data, "FILE"), (ProfileFault,)),
@@ -277,19 +312,8 @@ def _packages() -> list[Target]:
         Target("packages' members", [package], unpacking.read_plain, (ContentError,)),
         Target("release.json", [info], parse_info),
         Target("maps of bundles", [json.dumps(head).encode() + b"\n" + bytes(40)], parse_map),
-        Target("signed metadata", [_signed()], _metadata, _metadata_errors()),
+        *metadata_targets(),
     ]
-
-
-def _metadata_errors() -> tuple[type[Exception], ...]:
-    from tuf.api.exceptions import RepositoryError  # noqa: PLC0415  # as above
-
-    return (
-        RepositoryError,
-        ValueError,
-        LookupError,
-        TypeError,
-    )  # as ota.trust.client converts them
 
 
 def machine_targets() -> Sequence[Target]:

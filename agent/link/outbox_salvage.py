@@ -127,19 +127,16 @@ def _make(path: Path, salvaged: Salvaged) -> None:
 
 
 def finish_swap(path: Path) -> None:
-    """Let a new outbox that is whole take the old one's place, also after a power cut meanwhile.
+    """Let the new outbox, which is whole, take the old one's place, also after a power cut meanwhile.
 
     Raises:
         OSError: the disk does not take it.
     """
-    new = _new(path)
-    if not new.exists():
-        return
     _set_aside(path)
     # A log would be replayed into the new file. All that it holds is in there already.
     for suffix in SUFFIXES:
         _remove(path.with_name(path.name + suffix))
-    new.replace(path)
+    _new(path).replace(path)
     fsync_path(path.parent)
 
 

@@ -353,7 +353,10 @@ class Store:
     def _first(self, limit: int) -> list[Report]:
         """Return what goes before the rest: none if it cannot be read, so that the rest goes on."""
         wanted = self._lanes.first(limit)
-        stored = self._read([row_id for row_id in wanted if row_id < FIRST_ID])
+        try:
+            stored = self._read([row_id for row_id in wanted if row_id < FIRST_ID])
+        except DiskError:
+            return []
         found = []
         for row_id, key in wanted.items():
             held = self._memory.held.get(row_id)

@@ -86,6 +86,12 @@ def test_a_worker_whose_name_would_change_the_topic_is_refused(who: str) -> None
         answer_topic(UUID, who)
 
 
+@pytest.mark.parametrize("who", ["a", "w-1_B", "x" * 32])
+def test_an_answer_goes_to_the_worker_that_asked(who: str) -> None:
+    assert answer_topic(UUID, who) == f"story/{UUID}/up/answer/{who}"
+    assert parse_topic(answer_topic(UUID, who)).last == who
+
+
 def test_a_device_has_one_shard_however_its_uuid_is_written() -> None:
     assert shard_of("ABCDEF00000000") == shard_of("abcdef00000000")
     assert voice_topic(UUID).endswith(f"/{shard_of(UUID)}")

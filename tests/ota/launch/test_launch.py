@@ -329,9 +329,7 @@ def test_a_release_goes_back_to_the_base_that_started_it(monkeypatch: pytest.Mon
 
 
 @pytest.mark.usefixtures("executes")
-def test_a_release_does_not_choose_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_release_does_not_choose_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_release(tmp_path, "1.1.0")
     boot.store(tmp_path, BootRecord().activated("1.1.0", "77"))
     monkeypatch.setenv(ENV_SLOT, "1.1.0")
