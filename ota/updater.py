@@ -236,9 +236,9 @@ class Updater:
             except TimeoutError:
                 async with self._gate:
                     await self._record.settle()
-                continue
-            self._wake.clear()
-            await self._work()
+            else:
+                self._wake.clear()
+                await self._work()
 
     async def _recover_in_time(self) -> None:
         while True:

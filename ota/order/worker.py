@@ -28,8 +28,6 @@ async def run_blocking(work: Callable[[threading.Event], T]) -> T:
     stop = threading.Event()
 
     def deliver(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
         if error is None:
             done.set_result(result)  # type: ignore[arg-type]  # None only when T is None
         else:
@@ -50,7 +48,7 @@ async def run_blocking(work: Callable[[threading.Event], T]) -> T:
     except asyncio.CancelledError:
         stop.set()
         await asyncio.wait([done], timeout=STOP_GRACE)
-        if done.done() and not done.cancelled():
+        if done.done():
             done.exception()  # mark it as retrieved: the caller gets the cancellation instead
         raise
 

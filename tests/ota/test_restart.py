@@ -165,6 +165,15 @@ async def test_an_agent_that_restarts_is_replaced_by_the_next_version() -> None:
     assert host.steps == ["prepare True", "end True"]
 
 
+async def test_to_begin_a_restart_waits_for_none_of_its_steps() -> None:
+    host = Leaving()
+    restarter = Restarter(host)
+    restarter.begin(Restart(to_new=True, reboot=False))
+    assert host.steps == []
+    await until(lambda: len(host.steps) == 2)
+    assert host.steps == ["prepare True", "end True"]
+
+
 async def test_an_agent_whose_machine_refuses_to_reboot_ends_for_systemd_to_start_it() -> None:
     host = Leaving()
     await Restarter(host).leave(Restart(to_new=False, reboot=True))

@@ -242,3 +242,24 @@ async def test_an_installation_that_never_ends_is_given_up(
     assert killed == INSTALLS
     reason = f"the installation was begun {INSTALLS} times and never ended"
     await assert_failed(rig, OtaEvent.WRITE_ERROR, reason)
+
+
+async def test_a_disk_that_fails_at_the_start_holds_up_no_order(
+    rig: UpdaterRig,
+    order: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fails(*_words: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("ota.updater.settle", fails)
+    monkeypatch.setattr("ota.updater.discard", fails)
+    updater = rig.start()
+    async with running(updater) as runner:
+        await until(lambda: "the last trial cannot be settled: " in caplog.text, runner)
+        assert "the files of an earlier update cannot be removed: " in caplog.text
+        await updater.take_order(order())
+        assert updater.busy
+        await until(rig.restarts.is_set, runner)
+    assert rig.task.state is State.INSTALLED

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from ota.install.installer import LEFT
 from ota.install.slots import SlotInstaller
 from ota.launch import boot
-from ota.launch.boot import BootRecord, Rollback
+from ota.launch.boot import BootRecord, Rollback, Trial
 from ota.order.recovery import REPAIRS
 from ota.order.states import State
 from ota.order.task import save_task
@@ -160,6 +161,79 @@ async def test_the_same_order_again_from_a_cloud_that_was_told_its_end(
     answer = await updater.take_order(order(transaction="78"))
     assert answer == Answer.from_text(Code.CHANGED, "update 78 is SUCCESS")
     assert [final["event"] for final in rig.outbox.finals()][1 + told :] == [10] * (1 + told)
+
+
+async def test_a_success_that_cannot_be_told_again_is_answered_all_the_same(
+    rig: UpdaterRig,
+    order: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await succeed(rig, order())
+    rig.hooks = Hooks(all_told=lambda: True)
+    updater = rig.start()
+    assert not updater.busy
+
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ota.order.record.save_task", full)
+    answer = await updater.take_order(order())
+    assert answer == Answer.from_text(Code.CHANGED, "update 77 is SUCCESS")
+    assert "the success of an update cannot be told again" in caplog.text
+    assert [final["event"] for final in rig.outbox.finals()] == [10]
+
+
+async def test_a_repair_gives_way_to_an_order_that_came_first(
+    rig: UpdaterRig, order: Callable[..., bytes]
+) -> None:
+    await succeed(rig, order())
+    state = rig.settings.state_dir
+    reached = asyncio.Event()
+    rig.hooks = Hooks(reached_cloud=reached.wait)
+    boot.store(state, boot.load(state).rolled_back("a file is empty", damaged=True))
+    updater = rig.start()
+    async with running(updater) as runner:
+        await until(lambda: bool(logs(rig)), runner)
+        await updater.take_order(order(transaction="78", size=5))
+        await until(lambda: rig.task.state is State.FAILED, runner)
+        reached.set()
+        await asyncio.sleep(0)
+        await until(lambda: rig.task.reported, runner)
+        async with updater._gate:
+            assert (rig.task.transaction, rig.task.repairs) == ("78", 0)
+
+
+async def test_a_version_that_was_confirmed_though_its_task_is_behind_ends_as_a_success(
+    rig: UpdaterRig, order: Callable[..., bytes]
+) -> None:
+    """As after a kill between the launcher's record and the task's."""
+    await live(rig, order())
+    state = rig.settings.state_dir
+    boot.store(state, boot.load(state).confirmed())
+    assert rig.task.state is State.INSTALLED
+    await live(rig, None)
+    assert (rig.running, rig.task.state) == ("1.1.0", State.SUCCESS)
+    assert [final["event"] for final in rig.outbox.finals()] == [10]
+
+
+async def test_an_older_version_that_nothing_proves_stays_when_the_one_after_it_kept_dying(
+    rig: UpdaterRig, order: Callable[..., bytes]
+) -> None:
+    """To go back from it would start what does not run."""
+    await live(rig, order())
+    state = rig.settings.state_dir
+    record = replace(boot.load(state), trial=Trial("1.1.0", 1, LEFT))
+    boot.store(state, replace(record, last_rollback=Rollback("1.2.0", "it ended 5 times")))
+    save_task(state, rig.task.succeeded())
+    rig.settings = replace(rig.settings, confirm_timeout=0.01)
+    updater = rig.start()
+    async with running(updater) as runner:
+        await until(lambda: not updater.on_trial, runner)
+        await until(lambda: bool(logs(rig)), runner)
+    assert not rig.restarts.is_set()
+    assert boot.load(state).trial is None
+    assert logs(rig) == [["version 1.2.0 was left: it ended 5 times"]]
 
 
 @pytest.mark.parametrize("cloud_is_out", [True, False])

@@ -166,8 +166,36 @@ async def test_the_end_of_a_trial_whose_task_was_damaged_is_reported(
 async def test_without_a_task_nothing_is_reported(tmp_path: Path) -> None:
     record, outbox = make(tmp_path, None)
     await record.succeed()
+    await record.fail(ContentError("x", "y"))
+    await record.tell_again()
     await record.report_final()
     assert (record.task, record.owes_report, outbox.taken) == (None, False, [])
+
+
+async def test_an_unfinished_update_has_no_end_to_tell_again(tmp_path: Path) -> None:
+    record, outbox = make(tmp_path, SWITCHING)
+    await record.tell_again()
+    assert (record.unfinished, outbox.taken) == (SWITCHING, [])
+
+
+async def test_a_report_that_was_made_is_not_owed_though_the_disk_does_not_note_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    record, outbox = make(tmp_path, SWITCHING.at(Step.TRIAL))
+
+    def full(folder: Path, task: Task) -> None:
+        if task.reported:
+            raise OSError(28, "No space left on device")
+        save_task(folder, task)
+
+    monkeypatch.setattr("ota.order.record.save_task", full)
+    await record.succeed()
+    assert (record.owes_report, len(outbox.finals())) == (False, 1)
+    assert "update 77: [Errno 28] No space left on device" in caplog.text
+    again = TaskRecord(tmp_path, tmp_path / "download", outbox)  # after a restart
+    assert again.owes_report
+    await again.settle()
+    assert len(outbox.finals()) == 1
 
 
 def test_a_transaction_in_a_message_is_bounded_and_printable() -> None:

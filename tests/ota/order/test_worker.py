@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from ota.order import worker
-from ota.order.worker import run_blocking
+from ota.order.worker import Interruptible, run_blocking
 
 
 async def test_results_and_errors_come_back() -> None:
@@ -48,3 +48,9 @@ async def test_work_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -
         await task
     assert not release.is_set()
     release.set()
+
+
+async def test_without_a_tick_the_work_is_waited_for_all_the_same() -> None:
+    release = threading.Event()
+    asyncio.get_running_loop().call_later(0.01, release.set)
+    assert await Interruptible().run(lambda _stop: release.wait(20), interval=0.001)

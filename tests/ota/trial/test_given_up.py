@@ -20,6 +20,7 @@ from ota.trial.given_up import (
     given_up_path,
     load_given_up,
     save_given_up,
+    settle_doubt,
 )
 from tests.ota.updater_rig import UpdaterRig, assert_failed, live
 from wire.ota import OtaEvent
@@ -50,6 +51,14 @@ def test_failures_are_counted_by_package_and_kept(tmp_path: Path) -> None:
     assert load_given_up(tmp_path) == FailedTrials(packages)  # as an older version writes it
     given_up_path(tmp_path).write_bytes(b"{")
     assert load_given_up(tmp_path) == FailedTrials()
+
+
+@pytest.mark.parametrize("outage", [True, False])
+def test_without_a_doubt_there_is_nothing_to_settle(tmp_path: Path, *, outage: bool) -> None:
+    trials = FailedTrials((entry("a", "1"),))
+    assert trials.settled(outage=outage) == trials
+    assert settle_doubt(tmp_path, outage=outage) is None
+    assert not given_up_path(tmp_path).exists()
 
 
 async def test_a_version_that_fails_its_trial_again_and_again_is_refused(

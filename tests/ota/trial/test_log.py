@@ -43,6 +43,18 @@ def test_the_trial_log_keeps_the_end(tmp_path: Path) -> None:
     assert read_lines(tmp_path / "none") == []
 
 
+def test_a_line_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ota").touch()  # a file in the folder's place
+    handler = TrialLog(tmp_path / "ota/trial.log", logging.Formatter("%(message)s"))
+    handler.emit(logging.makeLogRecord({"msg": "a line"}))
+    assert "--- Logging error ---" in capsys.readouterr().err
+    (tmp_path / "ota").unlink()
+    handler.emit(logging.makeLogRecord({"msg": "another"}))
+    assert read_lines(tmp_path / "ota/trial.log") == ["a line", "another"]
+
+
 @pytest.mark.parametrize("character", ["故", "\x00", '"', "🐻"])
 def test_a_log_fits_into_a_report_whatever_it_says(tmp_path: Path, character: str) -> None:
     path = tmp_path / "trial.log"

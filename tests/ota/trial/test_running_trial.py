@@ -79,6 +79,19 @@ async def test_a_count_that_cannot_be_stored_does_not_prevent_the_report(parts: 
     assert [final["event"] for final in parts.outbox.finals()] == [8]
 
 
+async def test_a_log_that_cannot_be_kept_does_not_prevent_the_report(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("ota.order.reports.UpdateReports.log", full)
+    await parts.trial.roll_back("no chime", "1.1.0")
+    assert "update 77: [Errno 28] No space left on device" in caplog.text
+    assert [final["event"] for final in parts.outbox.finals()] == [8]
+    assert not parts.trial.is_on
+
+
 async def test_a_start_that_cannot_be_stored_does_not_prevent_the_roll_back(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

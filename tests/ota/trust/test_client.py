@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,7 @@ import pytest
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata
 
-from base.clock import TimeSource, TrustedTime
+from base.clock import EARLIEST, TimeSource, TrustedTime
 from ota.errors import (
     ContentError,
     ExpiredMetadataError,
@@ -38,6 +39,7 @@ from ota.trust.client import (
 from ota.trust.target import Target
 from release.package_files import AddedTarget
 from release.repository import Repository
+from tests import pki
 from tests.base.recorded import SYNC, Recorder
 from wire.ota import OtaEvent
 
@@ -417,3 +419,26 @@ def test_another_python_tuf_is_told_and_not_trusted_with_its_own_time() -> None:
     for inside in (SimpleNamespace(), SimpleNamespace(reference_time=5)):
         with pytest.raises(MisuseError, match="keeps its time elsewhere"):
             _set_reference_time(cast("Any", SimpleNamespace(_trusted_set=inside)), 0.0)
+
+
+@pytest.fixture
+def over_tls(server: Any, settings: TrustSettings, tmp_path: Path) -> TrustSettings:
+    """Let the repository be served over TLS, by a server whose time is told in each answer."""
+    key = pki.make_key()
+    root = pki.authority("root", key)
+    context = pki.server_context(pki.server(("root", key)))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    (tmp_path / "ca.pem").write_text(pki.pem_of(root))
+    clock = TrustedTime(built=EARLIEST)
+    web = WebSettings(5, 5, ca_file=tmp_path / "ca.pem", clock=clock)
+    return replace(settings, repository=server.url.replace("http:", "https:"), web=web)
+
+
+@pytest.mark.parametrize("date", ["the server's", "no date", None])
+def test_the_time_of_a_server_whose_certificate_is_good_is_taken(
+    find: Any, over_tls: TrustSettings, monkeypatch: pytest.MonkeyPatch, date: str | None
+) -> None:
+    if date != "the server's":
+        monkeypatch.setattr(BaseHTTPRequestHandler, "date_time_string", lambda *_: date or "")
+    assert find(changed=over_tls).version == "1.1.0"
+    assert over_tls.clock.from_cloud is (date == "the server's")
