@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager
@@ -129,7 +128,8 @@ class Site(Resource):
     async def _observe(self, pipe: Any, request: Any, watch: Watch) -> None:
         """Answer, and answer again after each change; aiocoap cancels this when the peer leaves."""
         with watch(tuple(request.opt.uri_path), request.remote.owner) as watched:
-            for number in itertools.count():
+            number = 0
+            while True:
                 reply = await self._transfers.reply(request, lambda: self.render(request))
                 is_last = watched.is_over or not reply.code.is_successful()
                 if not is_last:
@@ -139,6 +139,7 @@ class Site(Resource):
                     return
                 await watched.changed.wait()
                 watched.changed.clear()
+                number += 1
 
     async def render(self, request: Any) -> Any:
         """Return the whole answer to a whole request."""

@@ -73,9 +73,5 @@ class FloodGate:
             self._known.popitem(last=False)
 
     def _forget(self) -> None:
-        """Forget the stranger that was heard longest ago, else whoever was."""
-        for address in self._buckets:
-            if address not in self._known:
-                del self._buckets[address]
-                return
-        self._buckets.popitem(last=False)
+        """Forget the stranger that was heard longest ago: there is one, since fewer are known than remembered."""
+        del self._buckets[next(each for each in self._buckets if each not in self._known)]

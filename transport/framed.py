@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 import aiocoap
 from aiocoap import error as coap_error
@@ -421,9 +421,8 @@ class _FramedInterface(interfaces.MessageInterface):
             raise NotSentError(remote.close_reason or "the connection is closed")
         return remote in self._open
 
-    async def determine_remote(self, message: Any) -> None:
+    async def determine_remote(self, message: Any) -> None:  # aiocoap's
         """Do nothing: requests always specify their connection, so no address is resolved."""
-        del message
 
     async def shutdown(self) -> None:
         """Close every connection, which ends its `read`."""
@@ -445,9 +444,8 @@ class _Site(Resource):
         if connection.serving >= MAX_SERVING:
             pipe.add_response(_busy(request), is_last=True)
             return
-        task = asyncio.current_task()
-        if task is not None:
-            self._running.add(task)
+        task = cast("asyncio.Task[Any]", asyncio.current_task())  # aiocoap has made one
+        self._running.add(task)
         connection.serving += 1
         try:
             whole = connection.transfers.assemble(request)
@@ -455,8 +453,7 @@ class _Site(Resource):
             pipe.add_response(reply, is_last=True)
         finally:
             connection.serving -= 1
-            if task is not None:
-                self._running.discard(task)
+            self._running.discard(task)
 
     async def wait_idle(self, deadline: float) -> None:
         """Wait at most ``deadline`` seconds for the cancelled handlers to end."""

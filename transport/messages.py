@@ -92,8 +92,8 @@ class StreamMessages(MessageManager):
         return (remote, int.from_bytes(answer[2:4], "big")) in exchanges
 
     def _end_exchange(self, key: tuple[Any, int]) -> None:
-        if self._active_exchanges is not None:
-            self._active_exchanges.pop(key, None)
+        # Never after the shutdown, which cancels the timers.
+        self._active_exchanges.pop(key, None)
 
     def _continue_backlog(self, remote: Any) -> None:
         """Do nothing: there is no backlog."""

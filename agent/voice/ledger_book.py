@@ -19,6 +19,8 @@ from wire.records import dataclass
 # Two months of a child that speaks to it five times a day; 60 KB.
 ENTRIES_MAX = 300
 DAY_SECONDS = 86_400
+# Seconds of one entry; more is damage.
+_SECONDS_MAX = 1e9
 # What is used of an utterance that the cloud never had.
 NOWHERE = ""
 
@@ -177,7 +179,12 @@ def _maybe(source: Mapping[str, object], name: str) -> int | None:
 
 def _seconds(source: Mapping[str, object], name: str) -> float:
     value = source.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # A number of hundreds of digits, which damage has made, is no float.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < _SECONDS_MAX
+    ):
         raise WireError(f"{name}: expected seconds")
     return float(value)
 

@@ -83,11 +83,11 @@ def note(state_dir: Path, starts: Starts, place: Place = starts_path) -> None:
     path = place(state_dir)
     temp = path.with_name(f".{path.name}.tmp")
     for _again in range(2):
+        _remove_odd(temp)  # a pipe in its place would hold the start up for ever
         try:
             temp.write_text(json.dumps(asdict(starts)), "utf-8")
             temp.replace(path)
         except OSError:
-            _remove_odd(temp)
             _remove_odd(path)
         else:
             return
@@ -100,19 +100,23 @@ def forget(state_dir: Path, *places: Place) -> None:
     """
     for place in places or (starts_path, image_starts_path):
         path = place(state_dir)
+        _remove_odd(path)
         with contextlib.suppress(OSError):
-            _remove_odd(path)
             path.unlink(missing_ok=True)
 
 
 def _remove_odd(path: Path) -> None:
-    """Remove what damage has made of a file: a folder would keep every start from being counted."""
-    if path.is_dir() and not path.is_symlink():
-        import shutil  # noqa: PLC0415  # each start would pay for it
+    """Remove what damage has made of a file: a folder would keep every start from being counted.
 
-        shutil.rmtree(path, ignore_errors=True)
-    elif path.exists() and not path.is_file():
-        path.unlink(missing_ok=True)
+    Nothing is raised: a card that does not even tell what is there is no reason not to start.
+    """
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            import shutil  # noqa: PLC0415  # each start would pay for it
+
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.exists() and not path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> Starts | None:

@@ -5,7 +5,6 @@ Each setting has one row in `FIELDS`: commands, console and store take its name,
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ class Field:
         expected = f"{kind} from {self.low:.9g} to {self.high:.9g}"
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise FieldError(name, value, expected)
-        if not math.isfinite(value) or not self.low <= value <= self.high:
+        if not self.low <= value <= self.high:  # nor is one that is not finite
             raise FieldError(name, value, expected)
         if self.whole and value != int(value):
             raise FieldError(name, value, expected)

@@ -8,7 +8,14 @@ from aiocoap.numbers.optionnumbers import OptionNumber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from transport.coap import MAX_OPTIONS, MessageFormatError, decode_message
+from transport.coap import (
+    MAX_OPTIONS,
+    MessageFormatError,
+    add_terms,
+    decode_message,
+    to_request,
+)
+from wire.exchange import Terms
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 SLOW_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
@@ -98,3 +105,12 @@ def test_arbitrary_bytes_give_a_message_or_a_format_error(data: bytes, head: byt
     except MessageFormatError:
         return
     assert (head + data).endswith(message.payload)
+
+
+@pytest.mark.parametrize("terms", [Terms(1_800_000_000_000, b"12345678"), Terms(1)])
+def test_a_deadline_and_an_id_are_read_as_they_were_sent(terms: Terms) -> None:
+    sent = aiocoap.Message(code=aiocoap.PUT, _mtype=aiocoap.CON, _mid=7, uri_path=["volume"])
+    add_terms(sent, terms)
+    read = to_request(decode_message(sent.encode(), None))
+    assert (read.method, read.path) == ("PUT", ("volume",))
+    assert (read.until_ms, read.id) == (terms.until_ms, terms.id)

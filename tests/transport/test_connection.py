@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from transport.connection import WRITE_BUFFER_LIMIT
+from transport.connection import WRITE_BUFFER_LIMIT, Connection
+from wire.framing import encode_frame
 
 if TYPE_CHECKING:
     from tests.transport.conftest import Bench
@@ -72,3 +74,51 @@ async def test_a_cancelled_server_does_not_wait_for_a_peer_that_never_reads(
     async with asyncio.timeout(DEADLINE):
         await asyncio.wait([lost])
     lost.exception()  # of the stream; only its end matters
+
+
+class Tap:
+    """Keeps what it sees."""
+
+    def __init__(self) -> None:
+        self.came, self.went = bytearray(), list[bytes]()
+
+    def heard(self, data: bytes) -> None:
+        self.came += data
+
+    def sent(self, frame: bytes) -> None:
+        self.went.append(frame)
+
+
+async def test_a_tap_sees_the_bytes_of_both_ways(bench: Bench) -> None:
+    peer = await bench.raw()
+    tap = peer.connection.tap = Tap()
+    ping, pong = b"\x40\0\x12\x34", b"\x70\0\x12\x34"
+    peer.send(ping)
+    assert await peer.receive() == pong
+    assert (bytes(tap.came), tap.went) == (encode_frame(ping), [encode_frame(pong)])
+
+
+async def test_a_connection_is_named_by_its_peer(bench: Bench) -> None:
+    peer = await bench.raw()
+    host, port = peer.writer.get_extra_info("sockname")
+    assert peer.connection.hostinfo == f"{host}:{port}"
+    assert peer.connection.uri_base == f"coaps+framed://{host}:{port}"
+    has_tls = peer.writer.get_extra_info("ssl_object") is not None
+    assert (peer.connection.get_extra_info("ssl_object") is not None) is has_tls
+
+
+async def test_a_stream_without_an_address_is_dropped_like_any_other(tmp_path: Path) -> None:
+    accepted: asyncio.Queue[Connection] = asyncio.Queue()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.put_nowait(Connection(reader, writer))
+
+    server = await asyncio.start_unix_server(accept, tmp_path / "socket")
+    reader, writer = await asyncio.open_unix_connection(tmp_path / "socket")
+    async with asyncio.timeout(DEADLINE):
+        connection = await accepted.get()
+        connection.reset("not wanted")
+        assert await reader.read() == b""
+    assert (connection.hostinfo, connection.close_reason) == ("stream", "not wanted")
+    writer.close()
+    server.close()

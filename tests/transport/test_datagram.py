@@ -12,6 +12,7 @@ import pytest
 from tests.ports import free_port
 from transport.datagram import DatagramServer
 from transport.errors import TransportError
+from wire.errors import WireError
 from wire.exchange import BODY_LIMIT, Answer, Request
 
 DEADLINE = 60.0
@@ -136,3 +137,48 @@ async def test_after_shutdown_the_port_is_free_again() -> None:
     for _ in range(2):
         server = await DatagramServer.create(echo, "127.0.0.1", number)
         await server.shutdown()
+
+
+def links(query: tuple[str, ...]) -> bytes:
+    if query:
+        raise WireError("query: expected none")
+    return b"</volume>"
+
+
+async def test_what_is_here_is_told_in_the_link_format() -> None:
+    number = free_port()
+    server = await DatagramServer.create(echo, "127.0.0.1", number, links=links)
+    client = Client(number)
+    core = option(11, b".well-known") + option(0, b"core")
+    code, rest = await client.ask(1, core)
+    assert (code, rest) == (0x45, b"\xc1\x28\xff</volume>")  # Content-Format 40
+    assert await client.ask(1, core + option(4, b"rt=x")) == (0x80, b"\xffquery: expected none")
+    assert await client.ask(3, core) == (0x85, b"")  # 4.05 Method Not Allowed
+    assert (await client.ask(1, option(11, b"volume")))[1].startswith(b"\xffGET volume")
+    client.close()
+    await server.shutdown()
+
+
+async def test_more_requests_than_are_served_at_once_are_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("transport.datagram.MAX_SERVING", 1)
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def slow(_request: Request) -> Answer:
+        begun.set()
+        await end.wait()
+        return Answer(0x45, b"done")
+
+    number = free_port()
+    server = await DatagramServer.create(slow, "127.0.0.1", number)
+    first, second = Client(number), Client(number)
+    asking = asyncio.create_task(first.ask(1, option(11, b"a")))
+    await begun.wait()
+    assert await second.ask(1, option(11, b"b")) == (0xA3, b"\xfftoo many requests at once")
+    end.set()
+    assert await asking == (0x45, b"\xffdone")
+    assert await second.ask(1, option(11, b"b")) == (0x45, b"\xffdone")
+    for client in (first, second):
+        client.close()
+    await server.shutdown()

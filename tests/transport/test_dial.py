@@ -121,3 +121,38 @@ def test_an_address_of_one_link_is_bound_on_its_interface() -> None:
     assert local_address("127.0.0.1", 5683) == ("127.0.0.1", 5683)
     with pytest.raises(OSError, match="no interface with this name"):
         local_address("fe80::1%none0", 5683)
+
+
+async def test_a_name_that_is_none_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def unknown(host: str, _port: int, **_kind: Any) -> None:
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", unknown)
+    for host in ("cloud.example", "cloud.example."):
+        with pytest.raises(socket.gaierror):
+            await resolve(host, 7)
+    assert asked == ["cloud.example", "cloud.example.", "cloud.example"]
+
+
+async def test_the_first_address_is_waited_for_after_all_others_have_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop = asyncio.get_running_loop()
+    real, refused = loop.sock_connect, asyncio.Event()
+
+    async def late(sock: socket.socket, address: Any) -> None:
+        if address[1] == 9:
+            refused.set()
+        else:
+            await refused.wait()
+        await real(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", late)
+    with listening() as port:
+        async with asyncio.timeout(DEADLINE):
+            sock, address = await connect([v4(port), v4(9)], delay=0.0)
+    assert address == v4(port)
+    sock.close()

@@ -71,3 +71,24 @@ async def test_the_system_looks_after_peers_that_read_no_pings(bench: Any) -> No
         for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
     )
     assert idle + interval * count < 30
+
+
+async def test_an_answer_to_a_question_is_waited_for_by_who_asks(bench: Any) -> None:
+    peer = await bench.raw()
+    asking = asyncio.create_task(peer.endpoint.answers(peer.connection))
+    peer.send(pong_to(await peer.receive()))
+    assert await asking
+    asking = asyncio.create_task(peer.endpoint.answers(peer.connection))
+    await peer.receive()
+    peer.connection.close("by us")
+    assert not await asking
+
+
+async def test_a_connection_is_watched_once_and_a_closed_one_not_at_all(tcp_bench: Any) -> None:
+    peer, closed = await tcp_bench.raw(), await tcp_bench.raw()
+    closed.connection.close("by us")
+    for _again in range(2):
+        peer.endpoint.watch(peer.connection)
+        closed.endpoint.watch(closed.connection)
+    assert list(peer.endpoint._watches) == [peer.connection]
+    assert not closed.endpoint._watches

@@ -50,3 +50,7 @@ def test_no_bytes_make_it_fail(packet: bytes, qos: int) -> None:
 def test_many_of_every_kind_are_counted() -> None:
     body = (b"\x0b\x80\x01" + b"\x02\x00\x00\x00\x09" + b"\x01\x01") * 22
     assert has_too_many(publish(length(len(body)) + body, 1), 1)
+
+
+def test_a_length_without_an_end_is_left_to_the_library() -> None:
+    assert not has_too_many(publish(b"\xff" * 4, 1), 1)

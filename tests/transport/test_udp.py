@@ -270,3 +270,34 @@ async def test_a_reset_ends_an_observation() -> None:
             while watched.watching:
                 await asyncio.sleep(0)
     await server.shutdown()
+
+
+def test_what_the_kernel_tells_beside_the_address_is_passed_over() -> None:
+    own = ancillary("192.168.1.7", "192.168.1.7")
+    other = (socket.IPPROTO_IP, socket.IP_TTL, b"\x40\0\0\0")
+    assert udp._own_address([other, *own]) == udp._own_address(own)
+
+
+async def test_more_packets_than_a_turn_takes_are_all_answered() -> None:
+    count = 3 * udp.TURN_LIMIT
+    async with serving("127.0.0.1") as served:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect(("127.0.0.1", served.port))
+            for mid in range(count):
+                client.send(packet(mid, token=bytes([mid])))  # the machine has had no turn yet
+            await ask(client, packet(count, token=b"last"))
+            while served.asked <= count:
+                async with asyncio.timeout(DEADLINE):
+                    await asyncio.get_running_loop().sock_recv(client, 2000)
+
+
+async def test_a_peer_is_named_by_its_address_and_known_by_its_socket() -> None:
+    bound = bind_udp("::1", 0)
+    port = bound.getsockname()[1]
+    peer = udp.Peer(("fe80::1", 5683, 0, 0), (0, 0, b""), bound)
+    server = udp.UdpServer(bound, None, None, lambda _address: True)  # type: ignore[arg-type]
+    assert (peer.hostinfo, peer.uri_base) == ("[fe80::1]:5683", "coap://[fe80::1]:5683")
+    assert (peer.hostinfo_local, peer.uri_base_local) == (f"[::1]:{port}", f"coap://[::1]:{port}")
+    assert await server.recognize_remote(peer)
+    assert not await server.recognize_remote(("fe80::1", 5683))
+    await server.shutdown()

@@ -31,6 +31,8 @@ SESSION_SECONDS = 90 * 86400.0
 NAME_BYTES = 24
 # Bytes of the file.
 _FILE_LIMIT = 16 * 1024
+# Unix time; a later end is damage.
+_UNTIL_MAX = 1e12
 
 # Wrong tokens of one address at once, and seconds until one more.
 TRIES, TRY_SECONDS = 5, 30.0
@@ -133,7 +135,8 @@ def _session(source: object) -> _Session:
     if not isinstance(source, Mapping):
         raise FieldError(SESSIONS, source, "objects")
     until = source.get("until")
-    if isinstance(until, bool) or not isinstance(until, int | float):
+    # A number of hundreds of digits, which damage has made, is no float.
+    if isinstance(until, bool) or not isinstance(until, int | float) or not 0 <= until < _UNTIL_MAX:
         raise FieldError("sessions.until", until, "seconds")
     return _Session(get_string(source, "id"), get_string(source, "token"), float(until))
 

@@ -106,7 +106,7 @@ def test_a_book_is_read_as_it_was_written(found: list[Entry], days: int | None) 
 def test_a_damaged_entry_costs_itself_alone() -> None:
     whole = json.loads(dump_book(filled(SENT, UNHEARD, SENT)))
     whole["entries"][1] = {"number": 2, "at": "now"}
-    whole["entries"].append(7)
+    whole["entries"] += [7, whole["entries"][0] | {"number": 9, "open": 10**400}]
     read = parse_book(json.dumps(whole).encode())
     assert [entry.number for entry in read.entries] == [1, 3]
     assert read.add(SENT).number == 4

@@ -265,6 +265,22 @@ def test_a_trial_that_cannot_be_counted_does_not_start(
     assert "No space" in (decision.note or "")
 
 
+def test_a_release_that_is_left_is_left_though_the_disk_does_not_note_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_release(tmp_path, "1.0.5")
+    boot.store(tmp_path, BootRecord("1.1.0", "1.0.5"))
+
+    def full(_state: Path, _record: BootRecord) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(boot, "store", full)
+    decision = choose_release(tmp_path)
+    assert decision.version == "1.0.5"
+    assert decision.note == "release 1.1.0 is given up: its folder is missing"
+    assert boot.load(tmp_path).active == "1.1.0"
+
+
 def test_the_environment_leads_there_and_back() -> None:
     base = {"PYTHONPATH": "/base", "HOME": "/h"}
     there = release_environment(base, "1.1.0", Path("/r/lib"))

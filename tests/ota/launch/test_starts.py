@@ -260,9 +260,38 @@ def test_a_folder_in_the_place_of_the_count_does_not_end_counting(tmp_path: Path
     path.mkdir()
     starts.forget(tmp_path)
     assert not path.exists()
-    os.mkfifo(path)
+
+
+def test_a_pipe_in_the_place_of_the_count_holds_no_start_up(tmp_path: Path) -> None:
+    path = starts_path(tmp_path)
+    path.parent.mkdir()
+    for pipe in (path, path.with_name(f".{path.name}.tmp")):
+        os.mkfifo(pipe)
     starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
     assert start_now(tmp_path, "1.1.0").early == 1
+    path.unlink()
+    os.mkfifo(path)
+    starts.forget(tmp_path)
+    assert not path.exists()
+
+
+def test_a_card_that_does_not_tell_what_is_there_is_no_reason_not_to_start(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.stat
+
+    def stat(path: Path, **how: bool) -> os.stat_result:
+        if "starts.json" in path.name:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, **how)
+
+    def replace(_path: Path, _target: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(Path, "replace", replace)
+    decision = choose_release(state)
+    assert (decision.version, decision.note) == ("1.1.0", None)
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])

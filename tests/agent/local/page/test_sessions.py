@@ -81,7 +81,8 @@ async def test_the_oldest_ends_when_there_are_too_many(file: Path, clock: Clock)
 @pytest.mark.parametrize(
     "damaged",
     [b"", b"{", b"[]", b'{"sessions": 1}', b'{"sessions": [1]}', b'{"sessions": [{"id": "a", "token": "b"}]}',
-     b'{"sessions": [{"id": "a", "token": "b", "until": true}]}', b"\xff", b"x" * 20_000],
+     b'{"sessions": [{"id": "a", "token": "b", "until": true}]}',
+     b'{"sessions": [{"id": "a", "token": "b", "until": 1' + b"0" * 400 + b"}]}", b"\xff", b"x" * 20_000],
     indirect=True,
 )  # fmt: skip
 async def test_a_damaged_file_logs_everybody_out_and_no_more(damaged: Path, clock: Clock) -> None:
