@@ -12,9 +12,9 @@ import pytest
 
 from transport import framed
 from transport.connection import Connection
-from transport.errors import RequestTimeoutError, StreamClosedError
+from transport.errors import NotSentError, RequestTimeoutError, StreamClosedError
 from wire.codes import Code
-from wire.exchange import Answer, Handler, Request
+from wire.exchange import Answer, Handler, Request, Terms
 from wire.framing import FrameLengthError, encode_frame
 
 if TYPE_CHECKING:
@@ -297,3 +297,57 @@ async def test_what_came_before_a_connection_was_closed_is_left_when_it_is_close
     await closing
     assert reason == "another machine uses this identity"
     assert len(connection.sent) == framed.MESSAGES_A_TURN
+
+
+async def test_a_deadline_and_an_id_reach_the_other_side(tcp_bench: Bench) -> None:
+    asked: list[Request] = []
+
+    async def handler(request: Request) -> Answer:
+        asked.append(request)
+        return Answer(Code.CHANGED)
+
+    pair = await tcp_bench.pair(on_server=handler)
+    terms = Terms(1_800_000_000_000, b"12345678")
+    answer = await pair.client.request(
+        pair.to_server, "PUT", ("volume",), b"5", deadline=DEADLINE, terms=terms
+    )
+    assert answer.code == Code.CHANGED
+    assert [(each.until_ms, each.id) for each in asked] == [(terms.until_ms, terms.id)]
+
+
+async def test_a_connection_that_is_not_served_is_not_sent_on(tcp_bench: Bench) -> None:
+    """As in the moment between its end and its close."""
+    endpoint = await tcp_bench.endpoint()
+    reader, writer, _ = await tcp_bench.streams()
+    connection = Connection(reader, writer)
+    with pytest.raises(NotSentError, match="the connection is closed"):
+        await endpoint.request(connection, "GET", ("x",), deadline=DEADLINE)
+    connection.abort()
+
+
+async def test_a_message_that_comes_behind_the_shutdown_is_left(tcp_bench: Bench) -> None:
+    peer = await tcp_bench.raw()
+    interface = peer.endpoint._interface
+    await peer.endpoint.shutdown()
+    interface._dispatch(peer.connection, tcp_bench.coap(tcp_bench.CON, 1, 7, b"t"))
+    assert await peer.ended() == "the endpoint shut down"
+
+
+async def test_a_shutdown_waits_for_handlers_that_tidy_up(tcp_bench: Bench) -> None:
+    begun, tidied = asyncio.Event(), list[bool]()
+
+    async def handler(_request: Request) -> Answer:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _turn in range(20):
+                await asyncio.sleep(0)
+            tidied.append(True)
+        raise AssertionError
+
+    peer = await tcp_bench.raw(handler)
+    peer.send(tcp_bench.coap(tcp_bench.CON, 1, 7, b"t"))
+    await begun.wait()
+    await peer.endpoint.shutdown()
+    assert tidied == [True]

@@ -295,3 +295,36 @@ async def test_who_is_not_let_in_gets_no_answer() -> None:
     assert asked == ["127.0.0.1"] * 4
     with pytest.raises(BlockingIOError):
         phone.socket.recv(1, socket.MSG_DONTWAIT)
+
+
+INSIDE: dict[str, tuple[bytes, str]] = {
+    # what is encrypted in place of a request, and the answer
+    "an answer": (b"\x45", "4.00 Bad Request"),
+    "an option that is cut": (b"\x01\xd6", "4.02 Bad Option"),
+    "a path that is no text": (b"\x01\xb1\xff", "4.02 Bad Option"),
+    "nothing": (b"", "4.00 Bad Request"),
+}
+
+
+@pytest.mark.parametrize("case", INSIDE, ids=str)
+async def test_what_is_no_request_inside_a_good_key_s_encryption_is_refused(
+    machine: Machine, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, expected = INSIDE[case]
+    phone = Phone(machine.port)
+    await phone.ask("GET", "volume")
+
+    def split(_message: aiocoap.Message, _request_id: object) -> tuple[aiocoap.Message, bytes]:
+        return aiocoap.Message(code=aiocoap.POST), inside
+
+    monkeypatch.setattr(phone, "_split_message", split)
+    answer = await phone.exchange(phone.packet("GET", "volume"))
+    code = phone.open(answer).code if answer.opt.oscore is not None else answer.code
+    assert str(code) == expected
+    assert len(machine.done) == 1
+
+
+async def test_without_a_number_that_was_reserved_nothing_is_protected(machine: Machine) -> None:
+    machine.context.sender_sequence_number = machine.context._reserved
+    with pytest.raises(aiocoap.oscore.ContextUnavailable, match="no number is left"):
+        machine.context.new_sequence_number()
