@@ -203,8 +203,7 @@ mutation: setup $(COVERAGE)/lib
 	  $(if $(KIND),--kind $(KIND)) $(if $(UNDER),--under $(UNDER)) $(if $(WRITE),--write $(WRITE))
 
 # Which branches of wire, transport, outbox, updater, trust and launcher no test runs (docs/mutation.md); ten minutes. Coverage goes into a folder of its own.
-COVERED := tests/wire tests/transport tests/ota tests/agent/link/test_outbox.py tests/agent/link/test_outbox_lanes.py \
-  tests/agent/link/test_outbox_damage.py tests/agent/link/test_outbox_disk.py
+COVERED := tests/wire tests/transport tests/ota $(wildcard tests/agent/link/test_outbox*.py)
 coverage: export COVERAGE_PROCESS_START = $(CURDIR)/pyproject.toml
 coverage: export PYTHONPATH = $(CURDIR)/$(COVERAGE)/lib:$(CURDIR)/$(COVERAGE)/site
 coverage: setup $(COVERAGE)/lib

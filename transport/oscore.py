@@ -219,8 +219,6 @@ def open_request(context: ClientContext, request: Any) -> tuple[Any, Any]:
         raise RefusedError(CoapCode.UNAUTHORIZED, whole=error.to_message()) from error
     except oscore.ReplayError as error:
         raise RefusedError(CoapCode.UNAUTHORIZED, b"Replay detected") from error
-    except oscore.DecodeError as error:
-        raise RefusedError(CoapCode.BAD_OPTION, b"Failed to decode COSE") from error
     except oscore.ProtectionInvalid as error:
         raise RefusedError(CoapCode.BAD_REQUEST, b"Decryption failed") from error
     except (

@@ -12,6 +12,7 @@ import pytest
 
 from tests.authority import LOOPBACK, Authority
 from transport import tls_socket
+from transport.dial import connect
 from transport.tls_socket import limit_buffers, open_tls, shake_hands
 
 
@@ -26,10 +27,9 @@ async def test_a_server_that_nobody_vouches_for_gets_no_connection(
     server = await asyncio.start_server(echo, LOOPBACK, 0, ssl=authority.server_context())
     port = server.sockets[0].getsockname()[1]
     opened: list[socket.socket] = []
-    real = tls_socket.connect
 
     async def noted(*words: Any) -> Any:
-        found = await real(*words)
+        found = await connect(*words)
         opened.append(found[0])
         return found
 
