@@ -163,7 +163,6 @@ TESTED_IN: dict[str, str] = {
     "agent.exits": "tests/agent/test_commands.py",
     "agent.link.mqtt_requests": "tests/agent/link/test_mqtt.py",
     "agent.link.mqtt_session": "tests/agent/link/test_mqtt.py",
-    "transport.tls_socket": "tests/transport/test_mqtt.py",
     "agent.link.outbox_held": "tests/agent/link/test_outbox_disk.py",
     "agent.link.outbox_rows": "tests/agent/link/test_outbox_damage.py",
     "agent.link.outbox_salvage": "tests/agent/link/test_outbox_damage.py",
