@@ -108,7 +108,7 @@ class Machine:
         code = 0x45 if method == "GET" else 0x44
         return Answer(code if drawn < 0.8 else self._chance.randrange(256), payload)
 
-    def watch(self, _connection: Any, /) -> None:
+    def watch(self, _connection: Any, /, quiet: float) -> None:
         """Do nothing."""
 
 
