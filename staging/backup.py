@@ -29,7 +29,7 @@ from base.files import fsync_path, fsync_tree, write_atomically
 from staging import taken_back
 from staging.data_dir import SECRET_MODE, DataDir, locked
 from staging.errors import StagingError, StoreFullError
-from staging.store import Database, copies, engine, mark, place, taken_again
+from staging.store import Database, copies, engine, mark, place, room, taken_again
 from staging.store.place import log_of
 from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from staging.taken_back import TakenBack
@@ -87,7 +87,7 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
     name = secrets.token_hex(8)
     TakenBack(data).mark(name)
     with (
-        _told_of_room(file),
+        _told_of_room(file, file.parent),
         tempfile.TemporaryDirectory(prefix=BEGUN, dir=file.parent) as folder,
         locked(Path(folder), "another process removes it", timeout=0),
     ):
@@ -140,17 +140,16 @@ def _sweep(folder: Path) -> None:
 
 
 @contextmanager
-def _told_of_room(file: Path) -> Iterator[None]:
-    """Say which disk has no room, and how much it has: neither the system nor SQLite does."""
+def _told_of_room(shown: Path, folder: Path) -> Iterator[None]:
+    """Say that the disk of ``folder`` has no room, and what it has: neither the system nor SQLite does."""
     try:
         yield
     except (OSError, StagingError) as error:
         cause = error.__cause__ if isinstance(error, StagingError) else error
         if not (isinstance(error, StoreFullError) or _is_full(cause)):
             raise
-        free = shutil.disk_usage(file.parent).free
         raise StagingError(
-            f"{file}: its disk is full ({free:,} bytes are free again): nothing was changed; free space there, or "
+            f"{shown}: its disk is full ({room.left(folder)}): nothing was changed; free space there, or "
             "name a place on another disk"
         ) from error
 
@@ -257,7 +256,7 @@ def restore(
         locked(
             data.root / ".serve.lock", "a story-cloud serve runs on it: stop it first", timeout=0
         ),
-        _told_of_room(data.root / WORK),
+        _told_of_room(data.root, data.root),
         _working(data.root / WORK) as work,
     ):
         made = _unpack(file, work)
@@ -307,7 +306,7 @@ def _put(
 
 
 def _make_ready(copy: Path, path: Path) -> Path:
-    with _told_of_room(path):
+    with _told_of_room(path, path.parent):
         return copies.make_ready(copy, path)
 
 

@@ -253,7 +253,6 @@ TESTED_IN: dict[str, str] = {
     "staging.gateway.intake": "tests/staging/test_store_faults.py",
     "staging.gateway.presence": "tests/staging/test_store_faults.py",
     "staging.store.copies": "tests/staging/test_opening.py",
-    "staging.store.room": "tests/staging/console/test_product.py",
     "staging.store.retention": "tests/staging/test_upkeep.py",
     "staging.store.soundness": "tests/staging/test_opening.py",
     "staging.store.controls": "tests/staging/gateway/test_control_history.py",

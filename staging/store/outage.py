@@ -13,11 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.exc import PendingRollbackError, SQLAlchemyError
 
 from staging.errors import StoreBusyError, StoreDamagedError, StoreFullError
-from staging.store import engine
+from staging.store import engine, room
 from staging.store.engine import Trouble
 from staging.times import Monotonic
 
@@ -93,10 +94,19 @@ class Outage:
             spell = self._spells.get(trouble)
             if spell is None:
                 spell = self._spells[trouble] = _Spell(now, now)
-                _log.error(_BEGINS[trouble], self._shown, reason)
+                _log.error(_BEGINS[trouble], self._shown, reason + self._left(trouble))
             spell.last = now
             spell.refused += 1
         return _ERRORS.get(trouble, StoreBusyError)(f"{self._shown}: {reason}")
+
+    def _left(self, trouble: Trouble) -> str:
+        """Return what a file's full disk has left: SQLite names neither bytes nor inodes."""
+        if trouble is not Trouble.FULL:
+            return ""
+        try:
+            return f" ({room.left(Path(self._shown).parent)})"
+        except OSError:  # a PostgreSQL has its disk elsewhere
+            return ""
 
     def _check(self, trouble: Trouble, seconds: float) -> None:
         spell = self._spells.get(trouble)

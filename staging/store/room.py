@@ -1,11 +1,22 @@
-"""How much room the store takes on its disk."""
+"""How much room the store takes on its disk, and what that disk has left."""
 
 from __future__ import annotations
+
+import os
+from pathlib import Path
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from staging.store.engine import SQLITE
+
+
+def left(folder: Path) -> str:
+    """Return what a folder's disk has left, for a message: bytes, or files where those are used up. Raises OSError."""
+    disk = os.statvfs(folder)
+    if disk.f_files and not disk.f_favail:  # some file systems do not count files
+        return f"it takes no more files: 0 of {disk.f_files:,} inodes are free"
+    return f"{disk.f_bavail * disk.f_frsize:,} bytes are free"
 
 
 def used(session: Session) -> int:

@@ -89,7 +89,7 @@ def test_a_full_disk_is_told_once_and_when_it_is_over(
     with outage.watch(writes=True):
         pass
     first, last = (record.getMessage() for record in caplog.records)
-    assert first.startswith("the store: cannot be written: database or disk is full; free space on")
+    assert first.startswith("the store: cannot be written: database or disk is full (")
     assert last == "the store: takes writes again after 11 s; 1001 were refused"
     assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
 
