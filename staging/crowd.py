@@ -5,6 +5,9 @@ registration: what costs memory), and is settled when it is known to be somebody
 one for each address, so that one address that opens thousands takes the room of its own connections only.
 
 The states' order is also what they cost: a silent one is a socket, a begun one has the buffers of TLS.
+
+An address of which one was settled before goes before all others, and some turns are for those alone: thousands of addresses that
+begin and say no more keep nobody out who was here.
 """
 
 from __future__ import annotations
@@ -17,6 +20,10 @@ from typing import Generic, TypeVar
 
 # A site's own /64 has more addresses than can be counted one by one (RFC 4291, 2.5.4).
 V6_PREFIX = 64
+# Addresses of settled ones that are remembered; beyond it those that were settled longest ago are forgotten.
+KNOWN_LIMIT = 20_000
+# The part of all turns that strangers do not get.
+KNOWN_PART = 8
 
 K = TypeVar("K", bound=Hashable)
 
@@ -29,7 +36,7 @@ class DoorLimits:
         open: all of them.
         silent, silent_each: that have sent nothing; of one address.
         ready_each: of one address that have sent something and wait for their turn.
-        begun, begun_each: that have begun and are not settled; of one address.
+        begun, begun_each: that have begun and are not settled; of one address. One costs up to 160 kB.
         patience: seconds until a connection must have sent something, and have its turn.
     """
 
@@ -37,8 +44,8 @@ class DoorLimits:
     silent: int = 512
     silent_each: int = 64
     ready_each: int = 2048
-    begun: int = 512
-    begun_each: int = 128
+    begun: int = 384
+    begun_each: int = 96
     patience: float = 10.0
 
 
@@ -57,9 +64,15 @@ class Crowd(Generic[K]):
         self._members: dict[K, _Member] = {}
         self._silent: OrderedDict[K, None] = OrderedDict()
         self._silent_of: dict[str, OrderedDict[K, None]] = {}
-        self._ready: OrderedDict[str, OrderedDict[K, None]] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
+        # Of the known addresses, and of strangers.
+        self._ready: dict[bool, OrderedDict[str, OrderedDict[K, None]]] = {
+            True: OrderedDict(), False: OrderedDict()
+        }  # fmt: skip
         self._begun: dict[K, str] = {}
         self._begun_of: Counter[str] = Counter()
+        self._strangers: set[K] = set()
+        """Those that have begun."""
 
     def __len__(self) -> int:
         """Return how many connections are open."""
@@ -94,21 +107,32 @@ class Crowd(Generic[K]):
         """Note that a silent connection has sent something; return whether it may wait for its turn."""
         network = self._members[key].network
         self._forget_silent(key, network)
-        ready = self._ready.setdefault(network, OrderedDict())
+        ready = self._ready[network in self._known].setdefault(network, OrderedDict())
         ready[key] = None
         return len(ready) <= self._limits.ready_each
 
     def next(self) -> K | None:
-        """Return whose turn it is, which begins; each address in turn. None: nobody's."""
+        """Return whose turn it is, which begins; each address in turn, the known ones first. None: nobody's."""
         if len(self._begun) >= self._limits.begun:
             return None
-        for network, ready in self._ready.items():
+        key = self._next_of(self._ready[True])
+        if (
+            key is None
+            and len(self._strangers) < self._limits.begun - self._limits.begun // KNOWN_PART
+        ):
+            key = self._next_of(self._ready[False])
+            if key is not None:
+                self._strangers.add(key)
+        return key
+
+    def _next_of(self, queues: OrderedDict[str, OrderedDict[K, None]]) -> K | None:
+        for network, ready in queues.items():
             if self._begun_of[network] < self._limits.begun_each:
                 key, _ = ready.popitem(last=False)
                 if ready:
-                    self._ready.move_to_end(network)
+                    queues.move_to_end(network)
                 else:
-                    del self._ready[network]
+                    del queues[network]
                 self._begun[key] = network
                 self._begun_of[network] += 1
                 return key
@@ -116,9 +140,20 @@ class Crowd(Generic[K]):
 
     def settle(self, key: K) -> None:
         """Give the place of one that begun free: it is known who it is."""
+        network = self._begun.get(key)
+        if network is None:
+            return
+        self._end(key)
+        self._known[network] = None
+        self._known.move_to_end(network)
+        if len(self._known) > KNOWN_LIMIT:
+            self._known.popitem(last=False)
+
+    def _end(self, key: K) -> None:
         network = self._begun.pop(key, None)
         if network is None:
             return
+        self._strangers.discard(key)
         self._begun_of[network] -= 1
         if not self._begun_of[network]:
             del self._begun_of[network]
@@ -133,29 +168,31 @@ class Crowd(Generic[K]):
         if member is None:
             return
         self._forget_silent(key, member.network)
-        ready = self._ready.get(member.network)
-        if ready is not None:
-            ready.pop(key, None)
-            if not ready:
-                del self._ready[member.network]
-        self.settle(key)
+        for queues in self._ready.values():
+            ready = queues.get(member.network)
+            if ready is not None:
+                ready.pop(key, None)
+                if not ready:
+                    del queues[member.network]
+        self._end(key)
 
     def late(self, now: float) -> list[K]:
         """Return those that have waited for too long, which the caller drops."""
         oldest = now - self._limits.patience
-        waiting = [*self._silent, *(key for ready in self._ready.values() for key in ready)]
-        return [key for key in waiting if self._members[key].since <= oldest]
+        return [key for key in self.waiting() if self._members[key].since <= oldest]
 
     def waiting(self) -> list[K]:
         """Return all that have not begun."""
-        return [*self._silent, *(key for ready in self._ready.values() for key in ready)]
+        queues = [each for known in (False, True) for each in self._ready[known].values()]
+        return [*self._silent, *(key for ready in queues for key in ready)]
 
     def _oldest_waiting(self) -> K | None:
         if self._silent:
             return next(iter(self._silent))
-        if self._ready:
-            crowded = max(self._ready.values(), key=len)
-            return next(iter(crowded))
+        for known in (False, True):
+            if self._ready[known]:
+                crowded = max(self._ready[known].values(), key=len)
+                return next(iter(crowded))
         return None
 
     def _forget_silent(self, key: K, network: str) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -42,8 +43,11 @@ class Doorman:
         limits: DoorLimits,
         *,
         exempt: Callable[[str], bool] = lambda _address: False,
+        half_closes: bool = True,
     ) -> None:
         """Serve by ``serve``; ``name`` is for the log.
+
+        ``half_closes``: whether one that has closed its direction may want an answer, as in HTTP and never in TLS.
 
         ``exempt(address)``: whether each of the address's connections counts as an address of its own,
         as those of a proxy do.
@@ -51,6 +55,7 @@ class Doorman:
         self._name = name
         self._serve = serve
         self._exempt = exempt
+        self._half_closes = half_closes
         self._crowd: Crowd[socket.socket] = Crowd(limits)
         self._tasks: dict[socket.socket, asyncio.Task[None]] = {}
         self._listener: socket.socket | None = None
@@ -156,15 +161,20 @@ class Doorman:
             first = b""
         # One that closes without a word is told by whoever serves it: a check of the port, usually.
         if self._crowd.speak(sock) or not first:
-            self._begin_some()
+            self._begin_some(sock)
         else:
             self._dropped += 1
             self._close(sock)
 
     # Serving.
 
-    def _begin_some(self) -> None:
+    def _begin_some(self, newest: socket.socket | None = None) -> None:
+        """Let in whose turn it is; one that has waited and gone meanwhile costs no handshake."""
         while (sock := self._crowd.next()) is not None:
+            if sock is not newest and not self._half_closes and _has_gone(sock):
+                self._dropped += 1
+                self._close(sock)
+                continue
             task = asyncio.get_running_loop().create_task(self._carry(sock))
             self._tasks[sock] = task
 
@@ -207,6 +217,13 @@ class Doorman:
             asyncio.get_running_loop().remove_reader(sock.fileno())
             _abort(sock)
             sock.close()
+
+
+def _has_gone(sock: socket.socket) -> bool:
+    """Return whether the other side has closed, behind whatever it sent."""
+    gone = select.poll()
+    gone.register(sock, select.POLLRDHUP)
+    return bool(gone.poll(0))
 
 
 def _abort(sock: socket.socket) -> None:

@@ -75,9 +75,9 @@ PROMISES: list[tuple[str, str, dict[str, float]]] = [
     ("security.md", "20, then one in 10 s; 4,096", {
         "base/log_limit.py:KIND_BURST": 20, "base/log_limit.py:KIND_SECONDS": 10, "base/log_text.py:MESSAGE_LIMIT": 4096,
     }),
-    ("security.md", "| 5,000; 512; 64; 512; 128 |", {
+    ("security.md", "| 5,000; 512; 64; 384; 96 |", {
         "staging/gateway/gateway.py:CONNECTION_LIMIT": 5000, "staging/crowd.py:DoorLimits.silent": 512,
-        "staging/crowd.py:DoorLimits.begun": 512,
+        "staging/crowd.py:DoorLimits.begun": 384,
     }),
     ("security.md", "what its scopes say, for 60 days", {"staging/store/apps.py:TOKEN_LIFETIME_S": 60 * 86_400}),
     ("accounts.md", "Kept for 400 days", {"staging/store/audit.py:KEPT_MS": 400 * 86_400_000}),

@@ -81,7 +81,7 @@ class TlsServer:
         self._context = context
         self._handshake_seconds = handshake_seconds
         self._shutdown_seconds = shutdown_seconds
-        self._doorman = Doorman(name, self._serve, limits)
+        self._doorman = Doorman(name, self._serve, limits, half_closes=False)
 
     def __len__(self) -> int:
         """Return how many connections are open, those without a handshake among them."""

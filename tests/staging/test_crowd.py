@@ -60,6 +60,37 @@ def test_addresses_take_turns_and_none_begins_more_than_its_share() -> None:
     assert crowd.next() == "a4"
 
 
+def test_strangers_that_begin_and_say_no_more_keep_nobody_out_who_was_here() -> None:
+    crowd: Crowd[str] = Crowd(DoorLimits(open=99, begun=16, begun_each=2))
+    crowd.arrive("once", "home", 0)
+    crowd.speak("once")
+    assert crowd.next() == "once"
+    crowd.settle("once")
+    crowd.leave("once")
+    for number in range(40):
+        crowd.arrive(f"s{number}", f"net {number}", 0)
+        crowd.speak(f"s{number}")
+    begun = [crowd.next() for _ in range(20)]
+    assert begun[:14] == [f"s{number}" for number in range(14)]
+    assert begun[14:] == [None] * 6
+    for name in ("again", "and again", "one too many"):
+        crowd.arrive(name, "home", 0)
+        crowd.speak(name)
+    assert [crowd.next() for _ in range(3)] == ["again", "and again", None]
+    crowd.leave("s3")
+    assert crowd.next() == "s14"
+
+
+def test_an_address_is_known_after_one_was_settled_alone() -> None:
+    crowd: Crowd[str] = Crowd(DoorLimits(open=99, begun=1))
+    for name in ("refused", "stranger", "refused again"):
+        crowd.arrive(name, name.partition(" ")[0], 0)
+        crowd.speak(name)
+    assert crowd.next() == "refused"
+    crowd.leave("refused")
+    assert crowd.next() in {"stranger", "refused again"}
+
+
 def test_who_waits_for_too_long_is_late_and_who_has_begun_is_not() -> None:
     crowd: Crowd[str] = Crowd(FEW)
     for name in ("silent", "ready", "begun"):
