@@ -23,7 +23,7 @@ CLOUD_SHARE = 0.3
 START_SECONDS = 60.0
 DRAIN_SECONDS, DRAIN_SECONDS_EACH = 300.0, 0.02
 # Bytes until a cut where many reports are put at once: some batches arrive in one connection, more or less.
-LONG_CUT_BYTES = (500, 48_000)
+LONG_CUT_BYTES = (500, 24_000)
 # Seconds between two lines of progress.
 TELL_SECONDS = 60.0
 
