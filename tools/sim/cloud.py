@@ -37,6 +37,7 @@ from tools.sim.clock import START
 from tools.sim.disk import Left, after_cut
 from tools.sim.life import CURRENT, Life
 from tools.sim.machine import Platform
+from tools.sim.open_api import OpenApi, make_app
 from tools.sim.repository import Repository
 from tools.sim.sockets import SimSocket
 from wire.profile import Profile
@@ -65,6 +66,7 @@ class Template:
     def _fill(self, session: Any, repository: Repository) -> None:
         now = int(START * 1000)
         self.devices = [devices.add(session, f"0083000000000{n}", now, version=0) for n in range(4)]
+        self.key = make_app(session, self.devices)
         self.packages: dict[str, int] = {}
         for offered in repository.offered.values():
             path = offered.path.removeprefix("targets/")
@@ -101,9 +103,11 @@ class Cloud:
         self.life: Life | None = None
         self.database: Database | None = None
         self.gateway: Gateway | None = None
+        self.api: OpenApi | None = None
         self.ended: list[str] = []
         self.buried: list[Any] = []
         self._away: asyncio.TimerHandle | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
         self.on_start: Any = lambda: None
 
     def start(self) -> None:
@@ -128,6 +132,10 @@ class Cloud:
             self.on.net.listeners[ADDRESS, PORT] = listener
             tls: Any = object()
             await self.gateway.start(tls, listener)
+            api = OpenApi(self.database, self.gateway, self.folder, lambda: self.mount.full)
+            await api.restore()
+            self._upkeep = [asyncio.create_task(work) for work in api.upkeep()]
+            self.api = api
             self.on.note("cloud: starts")
             self.on_start()
             await asyncio.Event().wait()
@@ -169,8 +177,8 @@ class Cloud:
             listener.close()
         self.on.sqlite.forget(self.mount)
         self.on.loop.call_soon(bury, self.on.calls, self.mount, context=contextvars.Context())
-        self.buried += [self.database, self.gateway, self._task, life]
-        self.life = self.database = self.gateway = None
+        self.buried += [self.database, self.gateway, self.api, self._upkeep, self._task, life]
+        self.life = self.database = self.gateway = self.api = None
 
     def _come_back(self) -> None:
         self._away = None

@@ -11,6 +11,7 @@ from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, TITLES, Faulty
+from tools.sim.open_api import order
 from tools.sim.repository import VERSIONS
 from wire.rules import DAY_MINUTES, show_minute
 
@@ -99,20 +100,25 @@ happening("speak")(speak)
 
 
 def _by_app(world: World, name: str, value: str) -> None:
-    cloud, observer = world.cloud, world.observer
+    api, apps = world.cloud.api, world.observer.apps
+    if api is not None:
+        world.observer.count("commands")
+        request = order(world.cloud.template.key, world.machine.name, name, value)
+        _begin(world, apps.ask(api, request))
 
-    async def ask() -> None:
-        gateway = cloud.gateway
-        if gateway is None:
-            return
-        observer.count("commands")
-        with contextlib.suppress(Exception):  # how it failed is told to the app
-            await gateway.control(world.machine.name, name, "PUT", value)
-            observer.count("commands done")
 
-    task = cloud.run(ask())
+def _begin(world: World, work: Any) -> None:
+    task = world.cloud.run(work)
     if task is not None:
-        cloud.buried.append(task)
+        world.cloud.buried.append(task)
+
+
+@happening("sent again")
+def _sent_again(world: World, chance: float) -> None:
+    """Somebody who has listened sends an app's request a second time."""
+    api, apps = world.cloud.api, world.observer.apps
+    if api is not None and apps.heard:
+        _begin(world, apps.ask_again(api, pick(chance, *apps.heard)))
 
 
 @happening("command")

@@ -24,6 +24,7 @@ from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim.clock import START
 from tools.sim.invariants import Ending, View
 from tools.sim.machine import CURRENT_MACHINE, Machine
+from tools.sim.open_api import Apps
 from tools.sim.promises import ROUNDING, START_SECONDS, Promises, watch_orders
 from wire.abilities import PING
 from wire.codes import Code
@@ -60,6 +61,7 @@ class Observer:
         self.shown: dict[str, object] = {}
         """What the cloud shows of the machine."""
         self.promises = Promises(world.machine, world.loop.time)
+        self.apps = Apps(world.loop.time, self.count)
         self.most_waiting = 0
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
@@ -124,7 +126,12 @@ class Observer:
         view.loud_since = self._since("loud", unlike=self._is_loud(machine))
         view.awake_since = self._awake_since(view)
         await self._see_kept(machine)
-        view.broken = [*self.promises.broken, *machine.sounds.skipped, *machine.torn]
+        view.broken = [
+            *self.promises.broken,
+            *self.apps.broken,
+            *machine.sounds.skipped,
+            *machine.torn,
+        ]
         view.waiting = self.most_waiting
         view.files, view.bytes = self._see_files(machine)
         return view

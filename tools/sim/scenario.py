@@ -36,7 +36,7 @@ FAULTS = {
 # These came later: their chance is their own, so that the seeds that found something stay what they were.
 ADDED = {
     "short outage": 10, "bit flip": 1, "speak": 8, "bedtime": 4, "nap": 6, "proxy": 4, "slow sound": 3,
-    "stuck mixer": 2, "full cloud": 2, "many orders": 2,
+    "stuck mixer": 2, "full cloud": 2, "many orders": 2, "sent again": 6,
 }  # fmt: skip
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 

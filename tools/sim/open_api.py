@@ -1,0 +1,175 @@
+"""The simulated cloud's open API: the real application by ASGI, and an app that signs what it asks.
+
+Between the two there is no HTTP server and no network: an app that is cut off asks again, and the machine is not concerned.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from staging.api.app import create_app
+from staging.gateway.gateway import Gateway
+from staging.identity.signature import new_nonce, sign
+from staging.services import Services
+from staging.store import Database, apps, devices
+from staging.store.apps import AppType
+from staging.store.models import Device
+from staging.store.nonce_journal import NonceJournal
+from staging.store.nonces import Nonces
+from staging.times import now_ms
+from tools.sim.clock import START
+
+SEND = "/v1/device/control/send"
+# Seconds until an app has an answer: the machine has ten, and a busy store some.
+ANSWER_SECONDS = 13.0
+# Requests that somebody has listened to, and sends again later.
+HEARD = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AppKey:
+    """What an app signs with, for the account that has the machine."""
+
+    apikey: str
+    secret: str
+    token: str
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers of one request, with a nonce of its own."""
+        signed = sign(new_nonce(), self.apikey, self.secret, self.token)
+        told = {
+            "x-iot-app": self.apikey, "x-iot-signature": signed, "x-iot-token": self.token,
+            "content-type": "application/json",
+        }  # fmt: skip
+        return [(name.encode(), value.encode()) for name, value in told.items()]
+
+
+def make_app(session: Any, bound: Sequence[Device]) -> AppKey:
+    """Add an app to a store, and bind devices to its user."""
+    now = int(START * 1000)
+    made = apps.add_app(session, "parents", AppType.WEB, None, now)
+    token, account = apps.issue_token(session, made.id, "parents", now)
+    for device in bound:
+        devices.bind(session, device.uuid, device.bind_token or "", account.id, now)
+    return AppKey(made.apikey, made.secret, token)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One signed request, which somebody may send a second time."""
+
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the app is answered: the HTTP status, the envelope's code, and the machine's code ("2.04"), "" for none."""
+
+    status: int
+    code: int
+    told: str
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it says that the machine has done it."""
+        return self.status == 200 and self.told == "2.04"
+
+
+class OpenApi:
+    """The application of one start of the cloud, and the work beside it."""
+
+    def __init__(
+        self, database: Database, gateway: Gateway, folder: Path, is_full: Callable[[], bool]
+    ) -> None:
+        """Serve ``database``; the journal of nonces is in ``folder``, whose disk may be full."""
+        self.is_full = is_full
+        self._journal = NonceJournal(folder, "sim")
+        self._nonces = Nonces(database, now_ms, asyncio.get_running_loop().time, self._journal)
+        self._services = Services(database, gateway, self._nonces, now_ms)
+        self._app: Any = create_app(self._services, folder / "tuf")
+
+    async def restore(self) -> None:
+        """Take up what the process before has left, before the first request."""
+        await self._nonces.restore()
+
+    def upkeep(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs beside the requests."""
+        return [self._nonces.keep_saving(), self._services.audit.keep_saving()]
+
+    async def ask(self, request: Request) -> Answer:
+        """Answer one ``control/send``."""
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": request.body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": SEND, "raw_path": SEND.encode(), "query_string": b"", "root_path": "",
+            "headers": [(b"host", b"cloud.test"), *request.headers], "client": ("10.9.9.9", 40_000),
+            "server": ("cloud.test", 80),
+        }  # fmt: skip
+        await self._app(scope, receive, send)
+        return _read(sent)
+
+
+class Apps:
+    """What apps are answered, and what of that may not be."""
+
+    def __init__(self, now: Callable[[], float], count: Callable[[str], None]) -> None:
+        """Judge by the true time ``now``; ``count`` counts for the totals."""
+        self._now, self._count = now, count
+        self.heard: deque[Request] = deque(maxlen=HEARD)
+        """Orders that were answered as done, as somebody on the way has them."""
+        self.broken: list[str] = []
+
+    async def ask(self, api: OpenApi, request: Request) -> None:
+        """Send an order."""
+        answer = await self._answer(api, request)
+        if answer is not None and answer.is_done:
+            self._count("commands done")
+            if not api.is_full():  # the nonce is in memory alone then (docs/adr/0054)
+                self.heard.append(request)
+
+    async def ask_again(self, api: OpenApi, request: Request) -> None:
+        """Send what was answered as done a second time: its nonce is used, also after a power cut."""
+        answer = await self._answer(api, request)
+        if answer is not None and answer.is_done:
+            self.broken.append("a request of before was taken a second time")
+
+    async def _answer(self, api: OpenApi, request: Request) -> Answer | None:
+        began = self._now()
+        try:
+            answer = await api.ask(request)
+        except Exception as error:  # noqa: BLE001  # any is a bug of the application's
+            self.broken.append(f"the open API fails: {error!r}")
+            return None
+        if self._now() - began > ANSWER_SECONDS:
+            self.broken.append(f"an app waited {self._now() - began:.0f} s for an answer")
+        if answer.status == 500:
+            self.broken.append("an app was answered 500")
+        self._count(f"answered {answer.status}")
+        return answer
+
+
+def order(key: AppKey, uuid: str, name: str, value: str) -> Request:
+    """Return the request that sets a data point."""
+    told = {"deviceUuid": uuid, "method": "PUT", "name": name, "content": value}
+    return Request(key.headers(), json.dumps(told).encode())
+
+
+def _read(sent: Sequence[dict[str, Any]]) -> Answer:
+    body = json.loads(b"".join(message.get("body", b"") for message in sent))
+    data = body.get("data")
+    told = str(data.get("code", "")) if isinstance(data, dict) else ""
+    return Answer(int(sent[0]["status"]), int(body.get("code", 0)), told)
