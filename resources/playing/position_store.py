@@ -43,13 +43,15 @@ class PositionStore:
         self._path = folder / "playing.sqlite"
         self._beats = BeatFile(folder / "playing.beat")
         self._db: sqlite3.Connection | None = None
+        self.unnoted: Beat | None = None
+        """The last beat, if the disk has no room for its row: the next beat would take its place."""
 
     def open(self) -> int:
         """Open or create the files, and note the last beat; return the highest turn."""
         try:
             self._db = self._connect()
         except sqlite3.OperationalError:  # locked, read-only or full: no damage
-            raise
+            self._db = self._connect(alone=True)
         except sqlite3.DatabaseError as error:
             aside = self._path.with_suffix(".damaged")
             _log.error("what was heard is damaged (%s): %s is now %s", error, self._path, aside)
@@ -58,9 +60,12 @@ class PositionStore:
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
             self._db = self._connect()
         highest = self._highest_turn()
-        beat = self._last_beat()
+        beat, self.unnoted = self._last_beat(), None
         if beat is not None and beat.turn > highest:
-            self._merge(beat)
+            try:
+                self._merge(beat)
+            except sqlite3.OperationalError:
+                self.unnoted = beat
             highest = beat.turn
         return highest
 
@@ -145,9 +150,12 @@ class PositionStore:
             raise sqlite3.OperationalError("it is not open")
         return self._db
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, *, alone: bool = False) -> sqlite3.Connection:
+        """Open the file; ``alone``: with the log's index in memory, since a full disk has no room for its file."""
         db = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
         try:
+            if alone:
+                db.execute("PRAGMA locking_mode=EXCLUSIVE")
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             found = db.execute("PRAGMA quick_check(1)").fetchone()[0]

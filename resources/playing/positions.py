@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable
@@ -183,8 +184,10 @@ class Positions:
         await self._keep(name, None if policy is None else policy.value, "play.resume")
 
     async def run(self) -> None:
-        """Write what is noted, until cancelled."""
+        """Write what is noted, until cancelled; a file that could not be opened is tried again."""
         await self.load()
+        if not self._opened:
+            self._wake.set()
         while True:
             await self._wake.wait()
             if not await self.flush():
@@ -196,7 +199,7 @@ class Positions:
         await self._open()  # if that failed before
         self._wake.clear()
         rows, notes, store = dict(self._rows), dict(self._unwritten), self._store
-        if not (rows or notes) or store is None:
+        if store is None or (self._opened and not (rows or notes)):
             self._drop_oldest()
             return True
         async with self._disk:
@@ -236,6 +239,13 @@ class Positions:
                 for key, h in self._rows.items()
             }
             self._notes = (notes or {}) | self._notes
+            self._take_up(store.unnoted)
+
+    def _take_up(self, beat: Beat | None) -> None:
+        """Keep a place that the disk has no room for: `flush` writes it."""
+        if beat is not None and (key := os.fsdecode(beat.key)) not in self._rows:
+            self._rows[key] = Heard(beat.at, beat.length, turn=beat.turn)
+            self._wake.set()
 
     async def _keep(self, name: str, value: str | None, what: str) -> None:
         """Set a note that an order waits for."""

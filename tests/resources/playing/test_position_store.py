@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,38 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         PositionStore(tmp_path / "none").open()
     with pytest.raises(sqlite3.OperationalError):
         PositionStore(tmp_path).heard("a")
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from resources.playing.position_store import PositionStore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+store = PositionStore(Path(sys.argv[1]))
+turn = store.open()
+print(turn, store.notes(), store.heard("a").at, store.unnoted.key, store.unnoted.at)
+try:
+    store.write({}, {"mode": "order"})
+except OSError as error:
+    print("refused")
+except Exception as error:
+    print("refused", type(error).__name__)
+"""
+
+
+def test_what_is_kept_is_read_on_a_full_disk_too(store: PositionStore, tmp_path: Path) -> None:
+    store.write({"a": Heard(5.0, 60.0, turn=1)}, {"mode": "shuffle"})
+    assert store.beat(Beat(2, b"b", 12.5, None))
+    store.close()
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == [
+        "2 {'mode': 'shuffle'} 5.0 b'b' 12.5",
+        "refused OperationalError",
+    ], done.stderr
+    store = again(store, tmp_path)
+    assert store.heard("b") == Heard(12.5, None, turn=2)
+    assert store.unnoted is None
+    store.close()

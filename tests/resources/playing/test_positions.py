@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -203,6 +204,51 @@ async def test_a_disk_that_comes_back_gets_what_was_noted(
     store.open()
     assert store.heard(A.key)
     store.close()
+
+
+async def test_a_file_that_could_not_be_opened_is_read_later_also_if_nobody_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.playing.positions, "RETRY_SECONDS", 0.0)
+    kept = Positions(tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
+    await kept.keep_mode(PlayMode.SHUFFLE)
+    await kept.beat(A, 100.0, LONG)
+    await kept.close()
+    positions = Positions(tmp_path / "card")
+    await positions.load()
+    assert positions.mode != "shuffle"
+    running = asyncio.create_task(positions.run())
+    (tmp_path / "kept").rename(tmp_path / "card")
+    async with asyncio.timeout(DEADLINE):
+        while positions.mode != "shuffle":
+            await asyncio.sleep(0)
+    running.cancel()
+    assert await positions.left_at(A) == 100.0 - BACK_SECONDS
+    await positions.close()
+
+
+async def test_a_place_that_the_disk_has_no_room_for_is_known_and_written_later(
+    positions: Positions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await positions.beat(A, 100.0, LONG)
+    await positions.close()
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    made = Positions(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(PositionStore, "_merge", full)
+        await made.load()
+    assert await made.left_at(A) == 100.0 - BACK_SECONDS
+    await made.beat(B, 50.0, LONG)  # it takes the older place in the file
+    await made.beat(B, 55.0, LONG)
+    assert await made.flush()
+    made = await again(made, tmp_path)
+    assert await made.left_at(A) == 100.0 - BACK_SECONDS
+    assert await made.left_at(B) == 55.0 - BACK_SECONDS
+    await made.close()
 
 
 async def test_a_key_too_long_for_a_beat_is_a_row(positions: Positions, tmp_path: Path) -> None:
