@@ -31,6 +31,11 @@ class PlayModePoint(DataPoint):
         self._told: str | None = None
         teller.subscribe(self._note)
 
+    @property
+    def is_polled(self) -> bool:
+        """True: a damaged card gives the defaults at a start, and the cloud would show what was set before."""
+        return True
+
     async def get(self) -> str:
         """Return the mode."""
         await self._teller.memory.load()

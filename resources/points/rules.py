@@ -19,6 +19,11 @@ class RulesPoint(DataPoint):
         """Give orders to ``times``."""
         self._times = times
 
+    @property
+    def is_polled(self) -> bool:
+        """True: a damaged card gives the defaults at a start, and the cloud would show what was set before."""
+        return True
+
     async def get(self) -> str:
         """Return the rules in force, ``off`` for none."""
         return self._times.rules

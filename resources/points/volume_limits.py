@@ -19,6 +19,11 @@ class VolumeLimitsPoint(DataPoint):
         """Limit ``loudness``."""
         self._loudness = loudness
 
+    @property
+    def is_polled(self) -> bool:
+        """True: a damaged card gives the defaults at a start, and the cloud would show what was set before."""
+        return True
+
     async def get(self) -> str:
         """Return all three limits."""
         return str(self._loudness.limits)

@@ -10,12 +10,16 @@ from agent.watch import Watcher
 from machine.logind import StandInPowerOff
 from machine.mixers import StandInMixer
 from machine.power_supply import SystemBattery
+from resources.datapoint import DataPoint
 from resources.dispatch import Dispatch
 from resources.energy.meter import Meter
 from resources.loudness.steps import level_of
+from resources.points.play_mode import PlayModePoint
 from resources.points.power import PowerPoint
+from resources.points.rules import RulesPoint
 from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
+from resources.points.volume_limits import VolumeLimitsPoint
 from tests.resources.parts import LoudBench, level_on
 from wire.datapoints import Value
 from wire.exchange import Answer
@@ -95,3 +99,29 @@ async def test_a_look_that_an_order_overtakes_does_not_tell_the_value_of_before(
     monkeypatch.setattr(bench.dispatch, "request", slow)
     assert await bench.look() == [("switch", False), ("power", 80)]
     assert await bench.look() == []
+
+
+async def test_what_a_family_has_set_is_told_at_each_start_as_the_card_has_it_now() -> None:
+    loudness = LoudBench().loudness
+    told: list[tuple[str, Value]] = []
+
+    async def report(name: str, value: Value) -> None:
+        told.append((name, value))
+
+    dispatch = Dispatch([VolumeLimitsPoint(loudness)], report)
+    before = Watcher(dispatch, report)
+    await before.poll()
+    await loudness.put_limits("max=12")
+    await before.poll()
+    await before.poll()
+    # A start on a card that has lost them.
+    damaged = Dispatch([VolumeLimitsPoint(LoudBench().loudness)], report)
+    await Watcher(damaged, report).poll()
+    assert [value for _, value in told] == [
+        "max=16 min=0 start=last", "max=12 min=0 start=last", "max=16 min=0 start=last",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", [VolumeLimitsPoint, PlayModePoint, RulesPoint])
+def test_what_is_kept_on_the_card_is_looked_at(point: type[DataPoint]) -> None:
+    assert point.is_polled.fget(object()) is True  # type: ignore[attr-defined]  # a property of the class
