@@ -62,6 +62,7 @@ PLANTS = (
     Plant("the microphone stays open when it is told to be off", "machine.microphone_switch", "            if self.close_first is not None:\n                await self.close_first(on=on)\n            if not on:", "            if not on:", "seeds"),
     Plant("a command has no deadline", "agent.link.guard", "        if remaining is None:", "        if remaining != 0.5:", "seeds"),
     Plant("the rules forbid nothing", "wire.rules", "        if self.begin < self.end:", "        if self.begin >= 0:\n            return False\n        if self.begin < self.end:", "seeds"),
+    Plant("a change's nonce is kept in memory alone", "staging.store.nonces", "            return await self._database.write(apps.claim_nonce, used)", "            return True", "seeds"),
 )  # fmt: skip
 
 
