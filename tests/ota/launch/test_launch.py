@@ -8,12 +8,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from ota.launch import boot
+from ota.launch import boot, launch
 from ota.launch.boot import BootRecord, BootRecordError, Rollback, Trial, parse_boot
 from ota.launch.launch import (
     ENV_BASE,
@@ -425,6 +426,66 @@ def test_base_release_and_back_in_real_processes(tmp_path: Path) -> None:
         f"{base}/agent/cli.py None ['--back']",
     ]
     assert not done.stderr
+
+
+class Exec:
+    """Takes the place of the call that ends this program; ``error``: it fails."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, error: OSError | None = None) -> None:
+        self.calls: list[tuple[list[str], Mapping[str, str]]] = []
+        self._error = error
+        patch.setattr(launch, "_exec", self)
+        patch.delenv(ENV_SLOT, raising=False)
+
+    def __call__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.calls.append((list(command), environment))
+        if self._error is not None:
+            raise self._error
+
+
+def test_the_active_release_is_executed_with_the_words_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = Exec(monkeypatch)
+    enter_active_release(tmp_path, ["run", "--quiet"])
+    assert program.calls == []  # there is none
+    make_release(tmp_path, "1.1.0")
+    boot.store(tmp_path, BootRecord("1.1.0"))
+    enter_active_release(tmp_path, ["run", "--quiet"])
+    ((command, environment),) = program.calls
+    assert command == [sys.executable, "-P", "-m", "agent.cli", "run", "--quiet"]
+    lib = boot.release_folder(tmp_path, "1.1.0").absolute() / "lib"
+    assert (environment[ENV_SLOT], environment["PYTHONPATH"]) == ("1.1.0", str(lib))
+    monkeypatch.setenv(ENV_SLOT, "1.1.0")
+    enter_active_release(tmp_path, ["run"])  # this is the release
+    assert len(program.calls) == 1
+    assert capsys.readouterr().err == ""
+
+
+def test_what_was_decided_is_said_and_a_release_that_cannot_be_executed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = Exec(monkeypatch, OSError(errno.ENOEXEC, "Exec format error"))
+    make_release(tmp_path, "1.0.5")
+    boot.store(tmp_path, BootRecord("1.1.0", "1.0.5"))
+    enter_active_release(tmp_path, [])
+    assert len(program.calls) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "story-agent: release 1.1.0 is given up: its folder is missing",
+        "story-agent: release 1.0.5 cannot be started: [Errno 8] Exec format error; the base install runs",
+    ]
+
+
+def test_a_restart_is_the_base_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Exec(monkeypatch)
+    monkeypatch.setenv(ENV_SLOT, "1.1.0")
+    monkeypatch.setenv("PYTHONPATH", "/r/1.1.0/lib")
+    base = {"executable": "/usr/bin/python3", "pythonpath": None}
+    monkeypatch.setenv(ENV_BASE, json.dumps(base))
+    cast("Callable[[list[str]], None]", launch.restart)(["run"])
+    ((command, environment),) = program.calls
+    assert command == ["/usr/bin/python3", "-P", "-m", "agent.cli", "run"]
+    assert {ENV_SLOT, ENV_BASE, "PYTHONPATH"}.isdisjoint(environment)
 
 
 def test_what_was_said_before_another_program_takes_the_place_is_not_lost() -> None:

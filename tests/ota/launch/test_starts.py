@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -292,6 +293,15 @@ def test_a_card_that_does_not_tell_what_is_there_is_no_reason_not_to_start(
     monkeypatch.setattr(Path, "replace", replace)
     decision = choose_release(state)
     assert (decision.version, decision.note) == ("1.1.0", None)
+
+
+def test_a_socket_in_the_place_of_the_file_that_is_begun_does_not_end_counting(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "slots").mkdir()
+    os.mknod(tmp_path / "slots/.starts.json.tmp", 0o600 | stat.S_IFSOCK)
+    starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
+    assert start_now(tmp_path, "1.1.0").early == 1
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
