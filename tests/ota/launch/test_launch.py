@@ -497,7 +497,10 @@ def test_what_was_said_before_another_program_takes_the_place_is_not_lost() -> N
         _exec([sys.executable, "-S", "-c", "import sys; print('gone'); print('on', file=sys.stderr)"], os.environ)
     """
     command = [sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=True
+    )
     assert (done.stdout, done.stderr) == ("said, gone\n", "told, on\n")
 
 

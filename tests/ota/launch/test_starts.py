@@ -295,6 +295,20 @@ def test_a_card_that_does_not_tell_what_is_there_is_no_reason_not_to_start(
     assert (decision.version, decision.note) == ("1.1.0", None)
 
 
+def test_a_full_disk_keeps_the_count_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "slots").mkdir()
+    starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        starts.note(tmp_path, start_now(tmp_path, "1.1.0"))
+    assert start_now(tmp_path, "1.1.0").early == 1
+
+
 def test_a_socket_in_the_place_of_the_file_that_is_begun_does_not_end_counting(
     tmp_path: Path,
 ) -> None:
