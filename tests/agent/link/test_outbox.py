@@ -90,6 +90,7 @@ async def test_of_identity_reports_only_the_newest_is_kept_in_its_place(outbox: 
     await outbox.put("volume", 3)
     await outbox.put("package_info", {"version": "2"})
     await outbox.put("device_info", {})
+    assert await outbox.depth() == 3
     keys = []
     while (report := await head(outbox)) is not None:
         keys.append(report.data)
@@ -220,9 +221,10 @@ async def test_a_full_disk_does_not_keep_the_agent_from_starting(path: Path) -> 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (24 * 1024, hard))
     try:
-        await again.open()
+        assert await again.open() is None
         assert again.filled.is_set()
         first = await head(again)
+        assert again.status()["in_memory"] == 0  # it is read where it is
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert first is not None

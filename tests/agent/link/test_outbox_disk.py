@@ -128,6 +128,7 @@ def test_a_final_report_is_told_past_a_full_disk_and_not_twice(disk: Hands) -> N
     assert disk.deliver_all() == [{"event": 10}]
     assert not store.put("ota_event", {"event": 10}, once="77:final")
     assert disk.deliver_all() == []
+    assert store._once_held == {}  # it is delivered, and waits nowhere
     disk.free_disk()
     assert not store.put("ota_event", {"event": 10}, once="77:final")
     store.close()
