@@ -32,6 +32,11 @@ class BeforeDevice(SlotsDevice):
             environment_of(self._base),
         )
 
+    @property
+    def tells_its_version(self) -> bool:
+        """False after a full disk: the outbox of then took nothing on one, and the agent did not say it again."""
+        return not self.was_full
+
     def damage(self) -> str | None:
         """Damage nothing: the launcher of then does not look at a release's files."""
         return None

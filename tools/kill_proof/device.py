@@ -84,6 +84,8 @@ class Device(ABC):
         """The exits of the agent that were neither requested nor kills."""
         self.dies = False
         """Whether the agent may end by itself: its release was damaged."""
+        self.was_full = False
+        """Whether its disk was full in this update."""
 
     @property
     def state(self) -> Path:
@@ -108,7 +110,13 @@ class Device(ABC):
                 (OLD, self.uuid, NEW),
             )
         self.chance, self.excused, self.endings, self.dies = chance, False, [], False
+        self.was_full = False
         self.switch_on()
+
+    @property
+    def tells_its_version(self) -> bool:
+        """Whether the cloud hears which version runs after each start."""
+        return True
 
     def live(self, seconds: float) -> None:
         """Let the machine run for ``seconds``."""
@@ -161,6 +169,7 @@ class Device(ABC):
                     while file.write(bytes(size)):
                         continue
         self.excused = True  # an update that finds no room may fail, with that reason
+        self.was_full = True
         self.live(self.chance.uniform(0.3, 4.0))
         if self.chance.random() < 0.5:
             self.kill()
