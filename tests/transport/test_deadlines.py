@@ -12,6 +12,7 @@ from transport.connection import Connection
 from transport.framed import FramedEndpoint
 from transport.liveness import CLOUD_QUIET_SECONDS, is_ping
 from wire.exchange import Answer, Request
+from wire.framing import encode_frame
 
 NEAR = 0.6
 
@@ -132,4 +133,26 @@ async def test_a_close_waits_2_s_for_the_other_side() -> None:
     await served
     assert since.seconds == pytest.approx(5.0 + 2.0, abs=NEAR)
     await endpoint.shutdown()
+    server.close()
+
+
+@on_moved_clock
+async def test_what_comes_puts_off_the_end_of_a_connection_that_may_be_idle_for_10_s() -> None:
+    accepted: list[asyncio.StreamWriter] = []
+
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(writer)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connection = Connection(*await asyncio.open_connection("127.0.0.1", port))
+    endpoint = await FramedEndpoint.create()
+    served = asyncio.create_task(endpoint.serve(connection, nothing, idle_timeout=10.0))
+    since = Since()
+    await asyncio.sleep(6)
+    accepted[0].write(encode_frame(b"\x40\0\0\1"))  # a ping
+    assert await served == "silent for 10 s"
+    assert since.seconds == pytest.approx(16.0, abs=NEAR)
+    await endpoint.shutdown()
+    accepted[0].close()
     server.close()

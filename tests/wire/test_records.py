@@ -198,3 +198,17 @@ def test_a_field_may_be_called_what_the_code_around_it_uses() -> None:
 
     assert Odd(3) == Odd(3, 1, "o")
     assert repr(Odd(3)).endswith("Odd(fields=3, getattr=1, object='o')")
+
+
+@pytest.mark.parametrize("maker", MAKERS.values(), ids=MAKERS.keys())
+def test_a_record_that_says_itself_what_is_equal_has_the_hash_of_its_fields(maker: Any) -> None:
+    class Word:  # noqa: PLW1641  # the maker's business here
+        text: str
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, str) and other == self.text
+
+    made: Any = maker(frozen=True)(Word)
+    assert made("a") == "a"
+    assert made("a") != made("a")
+    assert hash(made("a")) == hash(made("a")) != hash(made("b"))
