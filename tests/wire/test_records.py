@@ -82,7 +82,9 @@ def test_only_what_cannot_change_is_hashed_by_its_values(options: dict[str, bool
     told = []
     for made in classes(**options).values():
         try:
-            told.append(hash(made("a", "b", parts=())) == hash(made("a", "b", parts=(), apart=2)))
+            # Both are kept: what is gone may leave its place, and with it its hash, to the next one.
+            one, other = made("a", "b", parts=()), made("a", "b", parts=(), apart=2)
+            told.append(hash(one) == hash(other))
         except TypeError as error:
             told.append("unhashable" in str(error))
     assert told[0] is told[1]
