@@ -149,7 +149,7 @@ def follow(url: str, location: str, left: int) -> str:
         ContentError: too many redirects, a target that is not http or https, or https to http.
     """
     try:
-        target = urljoin(url, location)
+        target = urljoin(url, _as_sent(location))
         scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
     except ValueError as error:
         raise _bad_redirect(f"{show_url(url)} leads to no URL") from error
@@ -161,6 +161,14 @@ def follow(url: str, location: str, left: int) -> str:
     if scheme == "http" and urlsplit(url).scheme == "https":
         raise _bad_redirect(f"{leads}, out of TLS")
     return target
+
+
+def _as_sent(location: str) -> str:
+    """Return a Location whose bytes are UTF-8, as of a file with a Chinese name; http.client reads each as Latin-1."""
+    try:
+        return location.encode("latin-1").decode()
+    except UnicodeError:
+        return location
 
 
 def _bad_redirect(detail: str) -> ContentError:

@@ -53,6 +53,18 @@ class TestRedirects:
         assert follow("https://h/a", "/b", 5) == "https://h/b"
         assert follow("http://h/a", "https://h/b", 5) == "https://h/b"
 
+    @pytest.mark.parametrize(
+        ("sent", "path"),
+        [
+            ("/小熊 1.0.tar.gz".encode(), "/小熊 1.0.tar.gz"),
+            (b"/%E7%86%8A", "/%E7%86%8A"),
+            (b"/caf\xe9", "/café"),
+        ],
+    )
+    def test_a_name_that_is_sent_as_it_is(self, sent: bytes, path: str) -> None:
+        """As http.client hands its bytes over."""
+        assert follow("http://h/a", sent.decode("latin-1"), 5) == f"http://h{path}"
+
     def test_the_message_shows_no_secret(self) -> None:
         with pytest.raises(ContentError) as caught:
             follow("https://h/a?token=1", "http://u:pass@h/a?key=2", 5)
