@@ -144,6 +144,7 @@ def _covers(named: set[x509.GeneralName], host: str) -> bool:
 def _ensure_ca(
     path: Path, key_path: Path, now: datetime
 ) -> tuple[x509.Certificate, rsa.RSAPrivateKey]:
+    found = None
     if path.exists():
         found, found_key = x509.load_pem_x509_certificate(path.read_bytes()), _load_key(key_path)
         if found.not_valid_before_utc <= now:
@@ -169,7 +170,7 @@ def _ensure_ca(
         decipher_only=False,
     )
     certificate = (
-        _builder(name, name, key, now, CA_LIFETIME)
+        _builder(name, name, key, _span(found, now, CA_LIFETIME))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
@@ -188,9 +189,12 @@ def _make_server(
     now: datetime,
 ) -> None:
     key = rsa.generate_private_key(65537, SERVER_KEY_BITS)
+    before = None
+    if paths.server.exists():
+        before = x509.load_pem_x509_certificate(paths.server.read_bytes())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, SERVER_NAME)])
     certificate = (
-        _builder(subject, ca.subject, key, now, SERVER_LIFETIME)
+        _builder(subject, ca.subject, key, _span(before, now, SERVER_LIFETIME))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(
             x509.SubjectAlternativeName([_general_name(n) for n in names]), critical=False
@@ -210,12 +214,26 @@ def _write_certificate(path: Path, certificate: x509.Certificate) -> None:
     write_atomically(path, content, mode=PUBLIC_MODE)
 
 
+def _span(
+    before: x509.Certificate | None, now: datetime, lifetime: timedelta
+) -> tuple[datetime, datetime]:
+    """Return from when to when a certificate in the place of ``before`` is valid.
+
+    Where that is not valid now, this machine's clock may be what is wrong: then its time is within too, and devices that
+    know the time stay connected.
+    """
+    begin, end = now - CLOCK_SLACK, now + lifetime
+    if before is not None and not before.not_valid_before_utc <= now <= before.not_valid_after_utc:
+        begin = min(begin, before.not_valid_before_utc)
+        end = max(end, before.not_valid_after_utc)
+    return begin, end
+
+
 def _builder(
     subject: x509.Name,
     issuer: x509.Name,
     key: rsa.RSAPrivateKey,
-    now: datetime,
-    lifetime: timedelta,
+    span: tuple[datetime, datetime],
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -223,8 +241,8 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SLACK)
-        .not_valid_after(now + lifetime)
+        .not_valid_before(span[0])
+        .not_valid_after(span[1])
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 
@@ -236,14 +254,18 @@ def _is_good(
     if not (paths.server.exists() and paths.server_key.exists()):
         return False
     certificate = x509.load_pem_x509_certificate(paths.server.read_bytes())
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    # Made while this machine's clock was ahead, which it is no more: see `_span`. One that is behind has just made it.
+    too_long = end - now > SERVER_LIFETIME + CLOCK_SLACK and now - begin > RENEW_BEFORE
     # A crash between the two writes leaves a mismatched pair, which is then replaced.
     pair = _load_key(paths.server_key).public_key() == certificate.public_key()
     san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return (
         pair
         and certificate.issuer == ca.subject
-        and certificate.not_valid_before_utc <= now
-        and certificate.not_valid_after_utc - now > RENEW_BEFORE
+        and begin <= now
+        and end - now > RENEW_BEFORE
+        and not too_long
         and set(san) == {_general_name(name) for name in names}
     )
 

@@ -302,6 +302,8 @@ class Database:
         self._writer.dispose()
         if self.voice_keys is not None:
             self.voice_keys.close()
+        if self.mark is not None:
+            self.mark.close()
 
     def _write_jobs(self) -> None:
         while (first := self._jobs.get()) is not None:

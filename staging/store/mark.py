@@ -47,6 +47,7 @@ class StoreMark:
         self._path = log_of(path, END)
         self._state: State | None = None
         self._changes = 0
+        self._handle: int | None = None
 
     def count(self, session: Session) -> State | None:
         """Give the transaction of ``session`` the next number; None: it has changed nothing."""
@@ -67,12 +68,16 @@ class StoreMark:
         if state is None:
             return
         with contextlib.suppress(OSError):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
-            handle = os.open(self._path, flags, MODE)
-            try:
-                os.pwrite(handle, b"%08x %08x\n" % state, 0)
-            finally:
-                os.close(handle)
+            if self._handle is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+                self._handle = os.open(self._path, flags, MODE)
+            os.pwrite(self._handle, b"%08x %08x\n" % state, 0)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
 
 def find_fault(path: Path) -> Fault | None:

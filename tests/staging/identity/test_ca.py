@@ -187,3 +187,34 @@ def test_what_is_from_a_time_that_has_not_come_is_made_again(
     before = first.ca.read_bytes()
     ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW + timedelta(hours=1))
     assert first.ca.read_bytes() == before
+
+
+@pytest.mark.parametrize("years", [9, -9])
+def test_a_clock_that_is_wrong_for_a_while_takes_no_device_off(tmp_path: Path, years: int) -> None:
+    """The devices' clocks are right: what they are shown meanwhile is valid for them, too."""
+    wrong = NOW + timedelta(days=years * 365)
+    paths = ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW)
+    trusted = load(paths.ca)
+    for hours in (0, 7, 14):
+        ca.ensure(tmp_path / "ca", ("10.0.0.1",), wrong + timedelta(hours=hours))
+        for path in (paths.ca, paths.server):
+            found = load(path)
+            for moment in (NOW, wrong):
+                assert found.not_valid_before_utc <= moment <= found.not_valid_after_utc
+        load(paths.server).verify_directly_issued_by(trusted)
+    later = NOW + timedelta(days=40)
+    for _ in range(2):
+        ca.ensure(tmp_path / "ca", ("10.0.0.1",), later)
+        found = load(paths.server)
+        assert found.not_valid_before_utc <= later
+        assert timedelta(days=30) < found.not_valid_after_utc - later <= timedelta(days=397)
+    assert load(paths.ca).public_key() == trusted.public_key()
+
+
+def test_a_cloud_that_was_off_for_years_gets_one_of_the_usual_length(tmp_path: Path) -> None:
+    paths = ca.ensure(tmp_path / "ca", ("10.0.0.1",), NOW)
+    later = NOW + timedelta(days=3 * 365)
+    ca.ensure(tmp_path / "ca", ("10.0.0.1",), later)
+    assert load(paths.server).not_valid_after_utc == (later + timedelta(days=397)).replace(
+        microsecond=0
+    )

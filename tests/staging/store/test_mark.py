@@ -176,6 +176,11 @@ async def test_what_the_writing_thread_commits_has_a_number(
     assert log(path).with_name("cloud.sqlite-mark").exists()
 
 
+def note(path: Path, number: int) -> None:
+    with closing(StoreMark(path)) as made:
+        made.keep(State(int(Path(f"{path}-mark").read_bytes()[:8], 16), number))
+
+
 def test_after_the_last_number_comes_the_first(tmp_path: Path, blank_store: Path) -> None:
     path = tmp_path / "cloud.sqlite"
     shutil.copy(blank_store, path)
@@ -185,9 +190,9 @@ def test_after_the_last_number_comes_the_first(tmp_path: Path, blank_store: Path
         store.mark = StoreMark(path)
         store.call(devices.add, None, 0)
         assert mark.find_fault(path) is None
-        StoreMark(path).keep(State(int(Path(f"{path}-mark").read_bytes()[:8], 16), NUMBERS - 2))
+        note(path, NUMBERS - 2)
         assert mark.find_fault(path) is None  # behind it, over the turn
-        StoreMark(path).keep(State(int(Path(f"{path}-mark").read_bytes()[:8], 16), 7))
+        note(path, 7)
         assert mark.find_fault(path) is not None
 
 
