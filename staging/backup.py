@@ -12,6 +12,7 @@ import hashlib
 import io
 import itertools
 import json
+import lzma
 import os
 import secrets
 import shutil
@@ -19,6 +20,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -436,7 +438,9 @@ def _archive(file: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(file) as archive:
             yield archive
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, lzma.LZMAError, zlib.error, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system; without a number it is of the program that packed it
         raise StagingError(f"{file}: no backup of story-cloud, or not whole: {error}") from error
 
 

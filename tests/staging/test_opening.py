@@ -151,6 +151,7 @@ def test_rows_of_a_postgresql_are_kept_unless_told(
     other = DataDir(tmp_path / "other")
     with pytest.raises(StagingError, match="--replace"):
         backup.restore(other, where, file, Wanted("then", forgets=True))
+    assert not other.restoring.exists()  # nothing was changed
     # The lock of this data folder says nothing of a cloud that has another one.
     with closing(Database(where)) as store, monkeypatch.context() as quick:
         quick.setattr(copies, "GONE_SECONDS", 0.0)

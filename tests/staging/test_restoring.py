@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
+import gzip
+import lzma
 import os
 import shutil
 import sys
@@ -247,3 +250,23 @@ def test_a_backup_of_an_odd_path(data: DataDir, tmp_path: Path) -> None:
     backup.make(odd, odd.database, tmp_path / "odd.tar", 0)
     assert uuids(odd) == {OLD, NEW}
     assert copies.check(tmp_path / "cloud" / "cloud.sqlite")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_packed_backup_is_restored_and_a_damaged_one_refused(
+    pack: Callable[[bytes], bytes], data: DataDir, tmp_path: Path
+) -> None:
+    """Somebody packs what he keeps for years, and the medium loses some of it."""
+    file = tmp_path / "saved.tar"
+    packed = bytearray(pack(file.read_bytes()))
+    damaged = packed.copy()
+    damaged[len(damaged) // 2] ^= 0xFF
+    for content in (damaged, packed[: len(packed) // 2]):
+        file.write_bytes(content)
+        with pytest.raises(StagingError, match=r"saved\.tar: no"):
+            restore(data)
+        assert uuids(data) == {OLD, NEW}
+        assert not (data.root / backup.WORK).exists()
+    file.write_bytes(packed)
+    restore(data)
+    assert uuids(data) == {OLD}
