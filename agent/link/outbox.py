@@ -45,6 +45,7 @@ class Outbox:
         self.filled = asyncio.Event()
         self.emptied = asyncio.Event()
         self._closed = False
+        self._puts = 0
 
     @property
     def dropped(self) -> int:
@@ -79,6 +80,7 @@ class Outbox:
             OutboxError: a report with a ``once`` name is in memory only. It is sent as soon as there
                 is a link, and stored as soon as the disk takes it; a power cut may lose it.
         """
+        self._puts += 1
         try:
             return await self._run(self._store.put, key, value, once)
         finally:
@@ -92,14 +94,15 @@ class Outbox:
         ``in_order``: the oldest first. Else those on updates and identity come first, then the
         newest value of each data point, then the rest. Raises OutboxError.
         """
-        found = await self._take(limit, in_order=in_order)
-        if not found:
-            self.filled.clear()
-            # A report may have been queued between the query and the clear.
+        while True:
+            puts = self._puts
             found = await self._take(limit, in_order=in_order)
-            if not found:
+            if found:
+                return found
+            self.filled.clear()
+            if puts == self._puts:  # else a report may have been queued behind the query
                 self.emptied.set()
-        return found
+                return found
 
     async def _take(self, limit: int, *, in_order: bool) -> list[Report]:
         return await self._run(lambda: self._store.take(limit, in_order=in_order))

@@ -345,6 +345,9 @@ class Store:
         Raises:
             DiskError: nothing in the file can be read, and memory has nothing.
         """
+        if not self._lanes.waiting:
+            self._sent = set()
+            return []
         found = [] if in_order or self._lanes.waiting <= limit else self._first(limit)
         found = found or self._oldest(limit, in_order=in_order)
         self._sent = {report.id for report in found}

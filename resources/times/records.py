@@ -54,7 +54,7 @@ class Records:
         self._wanted.set()
 
     def note(self, stage: Stage) -> None:
-        """Have the day's minutes and the time written if that is due.
+        """Have the day's minutes and the time written if that is due; the rules were ticked just now.
 
         That is when a story begins or ends to sound, each half minute of it, and when quiet hours begin:
         after a start without the time they go on from there.
@@ -64,7 +64,7 @@ class Records:
             self._wanted.set()
         if not rules.any:
             return
-        now, sounds, refuses = self._ticks(), stage is Stage.SOUNDING, rules.refuses()
+        now, sounds, refuses = self._ticks(), stage is Stage.SOUNDING, rules.refused()
         every = AHEAD_SECONDS if sounds else NOTE_SECONDS
         changed = (sounds, refuses) != (self._sounded, self._refused)
         if changed or now - self._noted >= every:

@@ -184,6 +184,10 @@ class ParentsRules:
     def refuses(self, *, begins: bool = True) -> bool:
         """Return whether there is a `refusal`; to tell until when takes longer."""
         self.tick(0.0)
+        return self.refused(begins=begins)
+
+    def refused(self, *, begins: bool = True) -> bool:
+        """Return whether there was a `refusal` at the last `tick`."""
         night = self.kept.night
         if begins and night is not None and night.rule is Tonight.LAST:
             return True
