@@ -66,6 +66,10 @@ class Mount:
         self.free_bytes = 1 << 30
         self.watch: Callable[[str, str], None] | None = None
 
+    def let_go(self) -> None:
+        """Hold nothing of its world any more, after its end: connections of SQLite may outlive that."""
+        self.dead, self.on_cut, self.watch, self.disk = True, lambda: None, None, Disk()
+
     def relative(self, path: str) -> PurePosixPath:
         """Return a path below the root."""
         return PurePosixPath(path[len(self.prefix) :])
@@ -468,6 +472,7 @@ def lay_out(calls: Calls, mount: Mount, left: Left) -> Mount:
         real.symlink(target, mount.root + path)
         _enter(fresh, path, Link(target))
     calls.mounts.append(fresh)
+    mount.let_go()
     return fresh
 
 

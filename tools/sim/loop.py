@@ -186,6 +186,13 @@ class SimLoop(asyncio.SelectorEventLoop):
             if self._stopping:  # type: ignore[attr-defined]  # asyncio's own
                 return
 
+    def let_go(self) -> None:
+        """Hold nothing that waits: the loop of a seed that is over is known to others until the next one begins."""
+        self._ready.clear()
+        self._timers.clear()
+        self.failed.clear()
+        self.net = None
+
     def _make_self_pipe(self) -> None:
         """Need none: nothing wakes this loop from outside."""
         self._ssock = self._csock = None

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import agent.app
@@ -367,6 +368,9 @@ def bind_drivers() -> None:
     names.LogindPowerOff = lambda: SimPowerOff(own().switch_off)
     names.build_battery = lambda _settings: own().battery
     app: Any = agent.app
+    # An agent that has started turns the collector on, and keeps all that is there from it: of a process that runs
+    # seeds that would be all of them.
+    app.gc = SimpleNamespace(freeze=lambda: None, enable=lambda: None)
     app.read_network = lambda: NetworkInfo("WIFI", "02:00:00:00:00:01", "10.0.0.2")
     client: Any = agent.local.client
     client.LocalClient = SimClient

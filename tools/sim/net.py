@@ -94,7 +94,10 @@ class Network:
 
     def path(self, name: str) -> Path:
         """Return the path of a machine, by its name."""
-        return self.paths.setdefault(name, Path())
+        found = self.paths.get(name)
+        if found is None:
+            found = self.paths[name] = Path()
+        return found
 
     def delay(self, path: Path) -> float:
         """Return how long the next segment takes."""

@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 
@@ -39,11 +40,13 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     )
     parser.add_argument("--also", default="", help="more, with commas: SEED:HOURS:DENSITY:SETTLE")
     options = parser.parse_args()
+    # What is dead is collected late, and cannot end well.
+    warnings.simplefilter("ignore", RuntimeWarning)
     logging.disable(logging.NOTSET if options.verbose else logging.CRITICAL)
     if options.verbose:
         logging.logThreads = False  # the simulated ones are none of `threading`'s
         logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-    sys.unraisablehook = lambda _told: None  # what is dead is collected late, and cannot end well
+    sys.unraisablehook = lambda _told: None
     runner = Runner(env, stop=options.stop, settle=options.settle, density=options.density)
     if options.seed is not None:
         return runner.show(options.seed, options.hours)

@@ -224,10 +224,9 @@ class SqliteDisk:
         number = file.contents.number
         handle = self._handles.pop(number)
         self._release(handle, number)
-        if handle.mount is not None and handle.mount.dead:
-            return t.OK  # its descriptor was closed when it died
         self._calls.close(handle.descriptor)
-        if handle.delete_on_close:
+        is_dead = handle.mount is not None and handle.mount.dead
+        if handle.delete_on_close and not is_dead:
             self._calls.unlink(handle.path)
         return t.OK
 

@@ -24,7 +24,7 @@ from tools.sim.invariants import end_faults, step_faults
 from tools.sim.loop import SimLoop
 from tools.sim.machine import Machine, Platform, bind_drivers
 from tools.sim.net import Network
-from tools.sim.observer import Observer
+from tools.sim.observer import WATCHED, Observer
 from tools.sim.paces import slow_down
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.scenario import HOUR, Event
@@ -159,9 +159,12 @@ class World:
             task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  # they are dead
         with contextlib.suppress(Exception):
             self.loop.close()
+        self.loop.let_go()
+        WATCHED.observer = None
         for mount in self.env.calls.mounts:
             self.env.sqlite.forget(mount)
             bury(self.env.calls, mount)
+            mount.let_go()
         self.env.calls.mounts.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
 
