@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,6 +57,10 @@ class Sounds:
             short = random.Random(Path(source).stem).random()  # noqa: S311  # a simulation
             self.lengths[source] = 20.0 + 1200.0 * short**2
         return self.lengths[source]
+
+    def forget_places(self) -> None:
+        """Know no longer where tracks were left: older places are on the card."""
+        self.left = dict.fromkeys(self.left, math.inf)
 
     def plug(self, *, there: bool) -> None:
         """Take the device away, or give it back."""

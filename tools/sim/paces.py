@@ -12,7 +12,6 @@ from typing import Any
 import agent.link.outbox
 import agent.product_points
 import agent.vitals
-import machine.chime
 import ota.launch.running
 import resources.energy.guard
 import resources.playing.deck
@@ -52,8 +51,5 @@ def slow_down() -> None:
     tree._project_version = functools.cache(tree._project_version)  # noqa: SLF001
     packages: Any = agent.product_points
     packages._mentions = functools.cache(packages._mentions)  # noqa: SLF001
-    # The same sound for each machine of each seed.
-    chime: Any = machine.chime
-    chime._sample = functools.cache(chime._sample)  # noqa: SLF001
     names: Any = time
     names.tzset = lambda: None  # the zone stays

@@ -18,6 +18,8 @@ from tools.sim.world import Outcome, World, prepare
 
 # Of a failing seed: how often events are left out, and the lines of its trace that are shown.
 SHRINK_RUNS, TRACE_LINES = 40, 12
+# Simulated hours whose rest is collected together; each seed has some minutes more, to settle.
+COLLECT_HOURS = 0.05
 
 
 def main(env: Env, parser: argparse.ArgumentParser) -> int:
@@ -64,6 +66,7 @@ class Runner:
     ) -> None:
         """Make what all seeds share; ``stop``: end with the first that fails."""
         self._digests: dict[int, str] = {}
+        self._uncollected = 0.0
         self.env, self._stop, self._settle, self._density = env, stop, settle, density
         watch_promises()
         self.repository, self.template = prepare(env)
@@ -73,13 +76,17 @@ class Runner:
     def once(self, seed: int, events: Sequence[Event], hours: float) -> Outcome:
         """Run one seed with these events.
 
-        What it made is collected afterwards, at once: the collector would look at it again and again, and most of it lives long.
+        What it made is collected afterwards, at once: the collector would look at it again and again, and most of it
+        lives long. Of short seeds those of half an hour are collected together.
         """
         gc.disable()
         outcome = World(self.env, seed, self.repository, self.template, self._settle).run(
             events, hours
         )
-        gc.collect()
+        self._uncollected += hours
+        if self._uncollected >= COLLECT_HOURS:
+            self._uncollected = 0.0
+            gc.collect()
         self._digests.setdefault(seed, outcome.digest)
         return outcome
 

@@ -33,10 +33,10 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
     # Seed 90 in the same process: the log of a cloud that was killed before is found again after a power cut, as SQLite
     # syncs the folder with a log's first sync after each opening, also of a log that was there.
     told = run(
-        "tools.sim", "--seeds", "48", "--hours", "0.004", "--density", "150", "--settle", "90",
+        "tools.sim", "--seeds", "100", "--hours", "0.002", "--density", "300", "--settle", "75",
         "--twice", "2", "--also", "90:0.1:40:600,13:0.1:40:600",
     )  # fmt: skip
-    assert "48 seeds" in told
+    assert "100 seeds" in told
     assert " 0 failed" in told
     # Seed 13: a package is fetched, and proves itself. None was, at first: what asks for one was answered 404, or slept for ever.
     assert "1.1.0 starts" in told
