@@ -56,7 +56,7 @@ PLANTS = (
     Plant("a report is finished before it is sent", "agent.link.delivery", "        await _send(link, batch)\n        await outbox.finish(batch, at_once=False)", "        await outbox.finish(batch, at_once=False)\n        await _send(link, batch)", "seeds"),
     Plant("a dead peer is waited for 1000 times as long", "transport.liveness", "PATIENCE_SECONDS = 7.0", "PATIENCE_SECONDS = 7000.0", "seeds"),
     Plant("the link waits 1000 times as long", "agent.link.pace", "        return min(seconds, TRIAL_SECONDS) if self._on_trial() else seconds", "        return 1000 * seconds", "seeds"),
-    Plant("the outbox is not delivered after a busy cloud", "agent.link.delivery", "            if await _ends_within(link, backoff.next()):", "            return\n            if await _ends_within(link, backoff.next()):", "seeds"),
+    Plant("the outbox is not delivered after a busy cloud", "agent.link.delivery", "            if await _ends_within(link, _wait_after(error, backoff)):", "            return\n            if await _ends_within(link, _wait_after(error, backoff)):", "seeds"),
     Plant("a knob is looked at 1000 times as rarely", "agent.watch", "WATCH_SECONDS = 60.0", "WATCH_SECONDS = 60000.0", "seeds"),
     Plant("a crashing version is tried 1000 times as often", "ota.launch.launch", "TRIAL_ATTEMPTS = 3", "TRIAL_ATTEMPTS = 3000", "seeds"),
     Plant("the microphone stays open when it is told to be off", "machine.microphone_switch", "            if self.close_first is not None:\n                await self.close_first(on=on)\n            if not on:", "            if not on:", "seeds"),
