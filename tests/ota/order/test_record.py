@@ -102,23 +102,6 @@ async def test_a_result_that_cannot_be_stored_is_reported_when_it_is(
     assert (task.state.is_final, task.reported) == (True, True)
 
 
-async def test_a_report_that_was_made_is_not_made_again_though_that_cannot_be_stored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    record, outbox = make(tmp_path, SWITCHING.at(Step.TRIAL))
-
-    def full(folder: Path, task: Task) -> None:
-        if task.reported:
-            raise OSError(28, "No space left on device")
-        save_task(folder, task)
-
-    monkeypatch.setattr("ota.order.record.save_task", full)
-    await record.succeed()
-    await record.settle()
-    assert (len(outbox.finals()), record.owes_report) == (1, False)
-    assert "update 77: [Errno 28] No space left on device" in caplog.text
-
-
 async def test_a_report_that_is_not_taken_is_told_once_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,6 +173,7 @@ async def test_a_report_that_was_made_is_not_owed_though_the_disk_does_not_note_
 
     monkeypatch.setattr("ota.order.record.save_task", full)
     await record.succeed()
+    await record.settle()
     assert (record.owes_report, len(outbox.finals())) == (False, 1)
     assert "update 77: [Errno 28] No space left on device" in caplog.text
     again = TaskRecord(tmp_path, tmp_path / "download", outbox)  # after a restart
