@@ -46,6 +46,8 @@ class PartialFile:
         """Keep the part of ``source`` in ``folder``; entering opens it and hashes what is there."""
         self.source = source
         self.here = 0
+        self.refused = 0
+        """How often in a row a server did not go on where it breaks off."""
         self._passed_over = 0
         self._folder = folder
         self._path = folder / f"{source.sha256}.part"

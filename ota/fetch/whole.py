@@ -24,6 +24,9 @@ from ota.fetch.source import PROGRESS_BYTES, DownloadSettings, Source
 from ota.fetch.web import Body, Web, show_url
 from ota.install.installer import Progress
 
+# How often a server is asked for the rest before it is asked for the whole again.
+REFUSALS = 2
+
 
 def download(
     source: Source,
@@ -95,9 +98,16 @@ def _fetch(
         if use is not BodyUse.ASK_AGAIN:
             # A server without ranges sends all of it: what is here already is passed over.
             part.resume_from(part.here if use is BodyUse.WHOLE else 0)
+            part.refused = 0
             _take(body, first, part, settings, stop)
             return
-    # What is here stays: another node may have ranges, and the hash of the whole tells whether it fits.
+    # What is here stays, and the hash of the whole tells whether it fits. Of several nodes the next one may have ranges.
+    part.refused += 1
+    if part.refused < REFUSALS:
+        raise FetchError(
+            f"{show_url(part.source.url)}: the server does not go on at byte {part.here} (HTTP {body.status})"
+        )
+    part.refused = 0
     _fetch(web, part, settings, stop, ranged=False)
 
 

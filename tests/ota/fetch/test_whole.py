@@ -130,14 +130,24 @@ def from_elsewhere(handler: Any, data: bytes, start: int) -> None:
 def test_what_is_here_outlives_a_node_that_cannot_go_on(
     rig: DownloadRig, odd: Callable[[Any, bytes, int], None]
 ) -> None:
-    """It is asked for the whole, and breaks off; another node goes on where the first one did."""
-    rig.script(cut_at(700_000), odd, cut_at(300_000))
+    """It is asked for the whole, and breaks off; another node goes on where that one did."""
+    rig.script(cut_at(700_000), odd, odd, cut_at(900_000))
     assert rig.run().path.read_bytes() == DATA
-    starts = [None if asked is None else int(asked[6:-1]) for asked in rig.ranges]
-    assert starts[0] is None
-    assert starts[2] is None
-    assert starts[1] == starts[3]
+    starts = [-1 if asked is None else int(asked[6:-1]) for asked in rig.ranges]
+    assert starts[0] == starts[3] == -1
+    assert 0 < starts[1] == starts[2] < starts[4]
     assert [done for done, _all in rig.progress] == sorted(done for done, _all in rig.progress)
+
+
+@pytest.mark.parametrize("odd", [out_of_range, from_elsewhere])
+def test_of_two_nodes_that_take_turns_one_cannot_go_on(
+    rig: DownloadRig, odd: Callable[[Any, bytes, int], None]
+) -> None:
+    """Each answer is cut: asked for the whole at once, the good node never got to send the rest."""
+    rig.script(*[without(cut=250_000), odd] * 4)
+    assert rig.run().path.read_bytes() == DATA
+    starts = [int((asked or "bytes=0-")[6:-1]) for asked in rig.ranges]
+    assert starts == sorted(starts)
 
 
 def test_a_server_that_sends_a_part_at_a_time(rig: DownloadRig) -> None:
@@ -183,7 +193,7 @@ def test_after_a_wrong_content_range_the_whole_is_asked_for(
     def wrong(handler: Any, data: bytes, start: int) -> None:
         handler.answer(206, data[start:], [("Content-Range", content_range)])
 
-    rig.script(cut_at(500_000), wrong)
+    rig.script(cut_at(500_000), wrong, wrong)
     if content_range.endswith("/7"):
         with pytest.raises(ContentError, match="wrong length"):
             rig.run()
