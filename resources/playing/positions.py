@@ -7,6 +7,7 @@ slow card. A machine whose disk fails plays on and remembers until it is switche
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -189,7 +190,11 @@ class Positions:
         if not self._opened:
             self._wake.set()
         while True:
-            await self._wake.wait()
+            # A card that gave nothing at the start, as a full one, may do so later: what it has counts from then on.
+            is_missing = self._store is not None and not self._opened
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS if is_missing else None):
+                    await self._wake.wait()
             if not await self.flush():
                 await asyncio.sleep(RETRY_SECONDS)
 
