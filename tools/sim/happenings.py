@@ -219,6 +219,13 @@ def _cancel(world: World, _chance: float) -> None:
         world.cloud.buried.append(task)
 
 
+@happening("second thoughts")
+def _second_thoughts(world: World, chance: float) -> None:
+    """Order an update, and take it back while it is under way."""
+    _update(world, chance)
+    world.later(0.5 + 30 * (chance * 7 % 1), lambda: _cancel(world, chance))
+
+
 # Faults. Each has an end, which `heal` calls too.
 
 
@@ -247,7 +254,7 @@ def heal(world: World) -> None:
 
 def go_to_bed(world: World) -> None:
     """Let the parents end what plays, again if they do not get through: what waits for a quiet moment has it now."""
-    for after in (60.0, 90.0, 150.0):
+    for after in (240.0, 270.0, 330.0):
         world.later(after, lambda: _by_hand(world, "play", "stop", local=False))
 
 
@@ -272,6 +279,15 @@ def _short_outage(world: World, chance: float) -> None:
     """Hold all for so long that no end notices: what was sent meanwhile comes late."""
     _path(world).set_up(up=False)
     _for_a_while(world, "network down", 4 + 21 * chance, lambda: _path(world).set_up(up=True))
+
+
+@happening("tunnel")
+def _tunnel(world: World, chance: float) -> None:
+    """Hold an order for longer than its deadline; a proxy gives it on before it passes the connection's end on."""
+    _proxy(world, 0.0)
+    _path(world).set_up(up=False)
+    world.later(0.5, lambda: _command(world, chance))
+    _for_a_while(world, "network down", 11 + 6 * chance, lambda: _path(world).set_up(up=True))
 
 
 @happening("half open")

@@ -40,6 +40,8 @@ LATE_SECONDS = 1.0
 COUNT_STEPS = 25
 # What was so within this time may still be shown: it is on its way.
 NEWS_SECONDS = 100.0
+# What a card has not given is asked for again within this.
+CARD_SECONDS = 75.0
 NAMES = ("volume", "play_mode", "child_lock", "rules", "volume_limits")
 
 
@@ -66,6 +68,7 @@ class Observer:
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
+        self._card_fails_at = -CARD_SECONDS
         world.machine.on_gone = self.promises.gone
         world.cloud.on_start = self._listen
         self._unlike: dict[str, float] = {}
@@ -257,9 +260,11 @@ class Observer:
         """Look once after each start whether the settings are what they were."""
         if machine.starts == self._looked_at or machine.agent is None or machine.damaged:
             return
+        now = self.world.loop.time()
         if machine.mount.full or machine.mount.read_only:
-            return  # what a card does not give is not lost
-        if self.world.loop.time() - machine.started_at >= START_SECONDS and _points(machine):
+            self._card_fails_at = now
+        since = max(machine.started_at, self._card_fails_at + CARD_SECONDS)
+        if now - since >= START_SECONDS and _points(machine):
             self._looked_at = machine.starts
             await self.promises.look(_points(machine))
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PATIENCE = 900.0
 # Seconds for the other side to take part in the end of TLS, as `agent.link.opening` and the gateway ask.
 GOODBYE = 2.0
+# Seconds in which a proxy gives on what it holds before it passes an end on.
+DRAIN_SECONDS = 2.0
 real_socket = socket.socket
 
 
@@ -186,6 +188,8 @@ class Pair:
     def _send_on(self, sender: SimTransport, step: str, data: bytes) -> None:
         """Let a segment that was held go on: in its order, and not in one moment with all others."""
         at = max(sender.last_sent, self.net.loop.time() + self.net.delay(self.path))
+        if self.path.proxied and step == "reset":
+            at += DRAIN_SECONDS
         sender.last_sent = at
         self.net.loop.call_at(at, self._arrive, sender, step, data, context=_NOBODY)
 
