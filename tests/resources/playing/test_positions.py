@@ -263,12 +263,13 @@ async def test_what_a_card_does_not_give_at_the_start_counts_once_it_does(
     (tmp_path / "card").rename(tmp_path / "away")
     positions = Positions(tmp_path / "card")
     await positions.load()
-    assert positions.mode is PlayMode.ORDER
+    assert not positions._notes
     running = asyncio.create_task(positions.run())
     (tmp_path / "away").rename(tmp_path / "card")
     async with asyncio.timeout(DEADLINE):
-        while positions.mode is PlayMode.ORDER:
+        while not positions._notes:
             await asyncio.sleep(0)
+    assert positions.mode is PlayMode.SHUFFLE
     running.cancel()
     await positions.close()
 

@@ -6,6 +6,7 @@ Each runs in a process of its own: the simulation replaces clock, files, threads
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from tools.sim.disk import Disk, File, Folder, Left, Write, after_cut, flip_bit, ways
 from tools.sim.invariants import Ending, View, end_faults, is_of_read_only_card, step_faults
-from tools.sim.planted import PLANTS
+from tools.sim.planted import PLANTS, VARIABLE
 from tools.sim.scenario import scenario
 
 
@@ -204,9 +205,27 @@ def test_an_end_that_is_wrong_is_named(changes: dict[str, Any], name: str) -> No
     assert name in {fault.partition(":")[0] for fault in end_faults(broken)}
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("no fsync of a record", "the task is damaged"),
+        ("no fsync of a record's folder", "the task is none"),
+        ("the task's folder is made without a sync", "the task is none"),
+    ],
+    ids=str,
+)
+def test_a_planted_bug_is_found(name: str, told: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.sim.storage", "--only", "task", "--length", "1"],
+        env={**os.environ, VARIABLE: name}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr[-2000:]
+    assert told in done.stdout
+
+
 def test_each_planted_bug_fits_the_text_that_it_changes() -> None:
     root = Path(__file__).parents[3]
     for plant in PLANTS:
         text = (root / f"{plant.module.replace('.', '/')}.py").read_text("utf-8")
         assert text.count(plant.old) == 1, plant.name
-    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 20
+    assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 40
