@@ -12,6 +12,7 @@ from machine.battery import Charge
 from machine.errors import RefusedError, UnavailableError
 from machine.outputs import Outputs
 from machine.player import EndListener
+from resources.playing import deck
 
 # A title that goes on may begin so many seconds later than it was left.
 SKIP_SECONDS = 1.0
@@ -89,7 +90,7 @@ class SimPlayer:
         self.sounds, self.folder = sounds, folder
         self.source: str | None = None
         self.paused = False
-        self._at = self._since = 0.0
+        self._at = self._since = self._before = self._begun = 0.0
         self._on_end: EndListener | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._orders = 0
@@ -134,13 +135,15 @@ class SimPlayer:
             told = f"{Path(source).stem} begins at {start:.0f} s, and was left at {left:.0f} s"
             self.sounds.skipped.append(told)
         self.source, self._on_end, self.paused = source, on_end, False
+        self._before, self._begun = left, self._loop.time()
         self._at, self._since = min(start, max(0.0, length - 1.0)), self._loop.time()
         self._schedule()
 
-    def note_left(self) -> None:
-        """Note where the track is left, also by a process that is killed."""
+    def note_left(self, *, killed: bool = False) -> None:
+        """Note where the track is left; of one that is ``killed`` before the first beat the place of before may count."""
         if self.source is not None:
-            self.sounds.left[self.source] = self._now()
+            at, is_new = self._now(), self._loop.time() - self._begun < deck.BEAT_SECONDS + 1.0
+            self.sounds.left[self.source] = max(at, self._before) if killed and is_new else at
 
     def _unload(self) -> None:
         self.note_left()

@@ -277,7 +277,7 @@ class Machine:
         self.on.sqlite.forget(self.mount)
         self.on.loop.call_soon(self._bury, self.mount, life, context=contextvars.Context())
         if self.player is not None:
-            self.player.note_left()
+            self.player.note_left(killed=True)
         if self.mount.full or self.mount.read_only:
             self.sounds.forget_places()  # the newest were in this process alone
         self.buried += [self.agent, life, self._task]
