@@ -423,6 +423,37 @@ class TestConnectionLimit:
         assert cloud.gateway.is_online(UUID)
 
 
+async def test_the_taps_hear_of_a_connection_of_whose_it_is_and_of_its_end(cloud: Any) -> None:
+    told: list[str] = []
+    taps = cloud.gateway._taps
+    taps.opened = lambda _connection: told.append("opened")
+    taps.claimed = lambda uuid, _connection: told.append(uuid)
+    taps.ended = lambda _connection, reason: told.append(reason)
+    taps.told_time_ms = lambda uuid: 3_600_000 if uuid == UUID else 0
+    device = await cloud.register()
+    session = cloud.gateway.sessions.get(UUID)
+    assert session.registered_ms == cloud.clock.now + 3_600_000
+    assert told == ["opened", UUID]
+    device.connection.abort()
+    await offline(cloud)
+    assert len(told) == 3
+    assert told[2]
+
+
+async def test_a_connection_that_ends_before_its_registration_leaves_nothing_behind(
+    cloud: Any,
+) -> None:
+    device = await cloud.connect()
+    async with asyncio.timeout(10):
+        while not cloud.gateway._settles:
+            await asyncio.sleep(0)
+    device.connection.abort()
+    async with asyncio.timeout(10):
+        while cloud.gateway._connections:
+            await asyncio.sleep(0)
+    assert cloud.gateway._settles == {}
+
+
 async def test_after_the_end_nobody_is_there_and_the_port_is_closed(cloud: Any) -> None:
     device = await cloud.register()
     listener = cloud.gateway._listener
