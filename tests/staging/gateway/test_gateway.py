@@ -244,13 +244,15 @@ async def test_reports_sent_at_once_are_all_kept_in_order(cloud: Any) -> None:
     assert len({ts for ts, *_ in found}) == 40
 
 
-async def test_report_with_other_credentials(cloud: Any) -> None:
+async def test_report_with_other_credentials(cloud: Any, caplog: pytest.LogCaptureFixture) -> None:
     device = await cloud.register()
     other = cloud.database.call(devices.add, "0083000000000b", 0)
     for credentials in (Credentials(UUID, "wrong"), Credentials(other.uuid, other.token)):
         reply = await device.report({"volume": 1}, credentials=credentials)
         assert reply.code == Code.UNAUTHORIZED
     assert entries(cloud) == []
+    assert caplog.text.count(f"device {UUID}: report with other credentials") == 2
+    assert other.token not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,19 @@ async def test_a_store_that_is_busy_has_told_so_itself_and_the_device_keeps_its_
     await cloud.gateway.stop()
 
 
+async def test_each_report_is_told_to_the_watchers_and_to_those_that_listen(cloud: Cloud) -> None:
+    heard: list[str] = []
+    cloud.gateway.listen(lambda uuid, effects: heard.append(f"{uuid} {len(effects)}"))
+    peer = Behind()
+    cloud.gateway.join(peer, peer)
+    await cloud.register(peer)
+    await asyncio.gather(*cloud.gateway.sessions.get(UUID).tasks)  # it was greeted
+    cloud.changed.clear()
+    await cloud.report(peer, 1)
+    assert (cloud.changed, heard) == ([UUID], [f"{UUID} 1"])
+    await cloud.gateway.stop()
+
+
 async def test_what_another_worker_changed_is_told_to_the_watchers(cloud: Cloud) -> None:
     cloud.gateway.note_change(UUID)
     assert cloud.changed == [UUID]

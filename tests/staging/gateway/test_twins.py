@@ -82,6 +82,15 @@ async def test_the_one_that_is_there_stays_and_the_other_is_refused_with_the_rea
     assert told.twin
 
 
+async def test_each_refusal_is_one_more_sign(cloud: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    await take_turns(cloud)
+    noted: list[str] = []
+    monkeypatch.setattr(cloud.gateway._twins, "note", noted.append)
+    second = await cloud.connect()
+    assert (await second.register()).code == Code.CONFLICT
+    assert noted == [UUID]
+
+
 async def test_a_machine_whose_own_dead_connection_is_there_is_not_refused(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
