@@ -78,9 +78,12 @@ def test_permissions_are_those_that_were_asked_for_whatever_the_umask_is(tmp_pat
     try:
         write_atomically(tmp_path / "open", b"1")
         write_atomically(tmp_path / "shared", b"1", mode=0o660)
+        with Replacement(tmp_path / "plain") as file:
+            file.write(b"1")
     finally:
         os.umask(before)
-    assert (tmp_path / "open").stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "open").stat().st_mode & 0o7777 == 0o644
+    assert (tmp_path / "plain").stat().st_mode & 0o7777 == 0o644
     assert (tmp_path / "shared").stat().st_mode & 0o777 == 0o660
 
 
@@ -205,6 +208,15 @@ def test_a_tree_is_flushed_from_its_leaves_up_without_its_links(
     monkeypatch.setattr("base.files.fsync_path", flushed.append)
     fsync_tree(tmp_path)
     assert flushed == [tmp_path / "a/file", tmp_path / "a", tmp_path]
+
+
+def test_a_record_has_8_mib_at_most(tmp_path: Path) -> None:
+    (tmp_path / "largest").touch()
+    os.truncate(tmp_path / "largest", 8_388_608)
+    assert len(read_record(tmp_path / "largest")) == 8_388_608
+    os.truncate(tmp_path / "largest", 8_388_609)
+    with pytest.raises(OSError, match="more than 8388608 bytes"):
+        read_record(tmp_path / "largest")
 
 
 def test_a_record_is_a_regular_file_of_a_bounded_size(tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session as StoreSession
 
 from staging.errors import DeviceOfflineError, StoreBusyError
+from staging.gateway.bounds import UtteranceBound
 from staging.gateway.gateway import Gateway, Limits
 from staging.gateway.session import Peer, Session
 from staging.store import Database, devices, history
 from staging.store.models import PresenceChange
 from tests.staging.conftest import API_URL, FakeClock
 from wire.codes import Code
+from wire.errors import WireError
 from wire.exchange import Answer, Request, Terms
 from wire.numbered import NumberedReport, numbered_payload
 from wire.reports import (
@@ -257,6 +259,27 @@ async def test_a_store_that_is_busy_has_told_so_itself_and_the_device_keeps_its_
     (told,) = [record for record in caplog.records if "a backup is being taken" in record.message]
     assert told.levelname == "DEBUG"
     assert (await cloud.report(peer, 1)).code == Code.CHANGED
+    await cloud.gateway.stop()
+
+
+async def test_an_utterance_that_is_too_long_is_refused_and_not_kept(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(UtteranceBound):
+        def check(self, effects: object) -> None:  # noqa: ARG002  # as the real one's
+            raise WireError("voice: utterance 1 has more than 120 s")
+
+    peer = Behind()
+    cloud.gateway.join(peer, peer)
+    await cloud.register(peer)
+    monkeypatch.setattr(cloud.gateway.sessions.get(UUID), "utterance", Full())
+    refused = await cloud.report(peer, 1)
+    assert (refused.code, refused.text) == (
+        Code.BAD_REQUEST,
+        "voice: utterance 1 has more than 120 s",
+    )
+    page = cloud.database.call(history.page, cloud.device.id, history.Query())
+    assert page.entries == []
     await cloud.gateway.stop()
 
 
