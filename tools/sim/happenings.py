@@ -252,10 +252,12 @@ def heal(world: World) -> None:
     world.cloud.come_back()
 
 
-def go_to_bed(world: World) -> None:
-    """Let the parents end what plays, again if they do not get through: what waits for a quiet moment has it now."""
-    for after in (240.0, 270.0, 330.0):
-        world.later(after, lambda: _by_hand(world, "play", "stop", local=False))
+def go_to_bed(world: World, seconds: float) -> None:
+    """Let the family end what plays, again if that fails, within ``seconds``: what waits for a quiet moment has it now."""
+    for part in (0.4, 0.45, 0.55):
+        world.later(
+            part * min(seconds, 600.0), lambda: _by_hand(world, "play", "stop", local=False)
+        )
 
 
 def _path(world: World) -> Any:

@@ -32,6 +32,8 @@ from tools.sim.scenario import HOUR, Event
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
 LOOK_SECONDS, QUIET_LOOK_SECONDS = 15.0, 60.0
 BUSY_SECONDS = 120.0
+# At the end, seconds for an update that is under way, also where all else has less, and for what it tells then.
+UPDATE_SECONDS, TOLD_SECONDS = 600.0, 60.0
 
 
 @dataclass(slots=True)
@@ -138,13 +140,20 @@ class World:
     async def _settle(self) -> None:
         self.note("-- all faults are over")
         heal(self)
-        go_to_bed(self)
-        end = self.loop.time() + self._quiet
+        go_to_bed(self, self._quiet)
+        begin = self.loop.time()
+        end, latest = begin + self._quiet, begin + max(self._quiet, UPDATE_SECONDS)
         while self.loop.time() < end and not self.outcome.fault:
             await asyncio.sleep(LOOK_SECONDS)
             await self._look()
+            if self._is_updating():
+                end = max(end, min(self.loop.time() + TOLD_SECONDS, latest))
         if not self.outcome.fault:
             self._judge(list(end_faults(await self.observer.ending())))
+
+    def _is_updating(self) -> bool:
+        updater = getattr(self.machine.agent, "_updater", None)
+        return updater is None or bool(updater.busy)
 
     def _close(self) -> None:
         self.outcome.figures = self.observer.figures()
