@@ -30,7 +30,8 @@ SUBJECTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "dispatch": (("resources/dispatch.py",), ("tests/resources/test_dispatch.py", "tests/agent/test_deadlines.py")),
     "outbox": (("agent/link/outbox_file.py", "agent/link/outbox.py", "agent/link/outbox_store.py"), (
         "tests/agent/link/test_outbox.py", "tests/agent/link/test_outbox_lanes.py", "tests/agent/link/test_outbox_file.py",
-        "tests/agent/link/test_outbox_damage.py", "tests/agent/link/test_outbox_disk.py", "tests/test_syncs.py",
+        "tests/agent/link/test_outbox_damage.py", "tests/agent/link/test_outbox_disk.py", "tests/agent/link/test_outbox_faults.py",
+        "tests/test_syncs.py",
     )),
     "task": (("ota/order/task.py", "ota/order/record.py", "ota/order/recovery.py", "wire/ota.py"), (
         "tests/ota/order", "tests/wire/test_ota.py", "tests/ota/test_restart.py",
