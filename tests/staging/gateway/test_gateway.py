@@ -576,7 +576,9 @@ async def test_a_report_that_is_sent_again_is_one_row(
     assert "1 repeated reports dropped" in caplog.text
 
 
-async def test_of_a_batch_each_report_is_taken_or_refused_on_its_own(cloud: Any) -> None:
+async def test_of_a_batch_each_report_is_taken_or_refused_on_its_own(
+    cloud: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     device = await cloud.register()
     reports = [
         NumberedReport(1, {"volume": 5}),
@@ -586,6 +588,7 @@ async def test_of_a_batch_each_report_is_taken_or_refused_on_its_own(cloud: Any)
     answer = await numbered(device, batch_payload("0" * 16, reports))
     assert answer.code == Code.CHANGED
     assert list(parse_refusals(answer.payload)) == [2]
+    assert f"device {UUID}: report 2 refused: " in caplog.text
     assert [value for _ts, _key, _kind, value in entries(cloud)] == [6, 5]
     answer = await numbered(device, batch_payload("0" * 16, [reports[0], reports[2]]))
     assert (answer.code, answer.payload) == (Code.CHANGED, b"")
