@@ -34,7 +34,7 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
     # Seed 90 in the same process: the log of a cloud that was killed before is found again after a power cut, as SQLite
     # syncs the folder with a log's first sync after each opening, also of a log that was there.
     told = run(
-        "tools.sim", "--seeds", "100", "--hours", "0.002", "--density", "300", "--settle", "75",
+        "tools.sim", "--seeds", "100", "--hours", "0.002", "--density", "300", "--settle", "300",
         "--twice", "2", "--also", "90:0.1:40:600,13:0.1:40:600",
     )  # fmt: skip
     assert "100 seeds" in told
