@@ -42,17 +42,18 @@ _POLL_SECONDS = 0.05
 
 
 def probe_by_system(handle: socket.socket | None) -> None:
-    """Have the system find a dead network under a TCP connection; does nothing for others."""
+    """Have the system find a dead network under a TCP connection; does nothing for others, nor for one that has ended."""
     if handle is None or handle.family not in {socket.AF_INET, socket.AF_INET6}:
         return
-    handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        (socket.TCP_KEEPIDLE, PROBE_IDLE),
-        (socket.TCP_KEEPINTVL, PROBE_INTERVAL),
-        (socket.TCP_KEEPCNT, PROBES),
-        (socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS),
-    ):
-        handle.setsockopt(socket.IPPROTO_TCP, option, value)
+    with contextlib.suppress(OSError):  # it was cut since its handshake: whoever reads it sees that
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            (socket.TCP_KEEPIDLE, PROBE_IDLE),
+            (socket.TCP_KEEPINTVL, PROBE_INTERVAL),
+            (socket.TCP_KEEPCNT, PROBES),
+            (socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS),
+        ):
+            handle.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def is_ping(message: bytes) -> bool:

@@ -21,6 +21,13 @@ def test_what_was_said_is_stored_once_and_what_a_kill_cut_off_may_be(
     assert made(stored).is_whole
 
 
+def test_a_device_that_ends_by_an_error_fails_the_proof_whatever_is_stored() -> None:
+    tally = made({1: 1, 2: 1, 3: 1})
+    tally.died = 1
+    assert not tally.is_whole
+    assert "1 devices ended by an error" in tally.report()
+
+
 @pytest.mark.parametrize(
     ("stored", "of_others", "told"),
     [

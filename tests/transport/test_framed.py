@@ -325,6 +325,21 @@ async def test_a_connection_that_is_not_served_is_not_sent_on(tcp_bench: Bench) 
     connection.abort()
 
 
+async def test_a_connection_that_was_cut_before_it_is_served_has_ended(bench: Bench) -> None:
+    """As between its handshake and the first turn of its task: its socket is closed by then."""
+    endpoint = await bench.endpoint()
+    reader, writer, _ = await bench.streams()
+    connection = Connection(reader, writer)
+    assert connection.handle is not None
+    connection.abort()
+    await bench.until(lambda: connection.handle is None or connection.handle.fileno() < 0)
+
+    async def handler(request: Request) -> Answer:
+        raise AssertionError(request)
+
+    assert "closed" in await endpoint.serve(connection, handler)
+
+
 async def test_a_message_that_comes_behind_the_shutdown_is_left(tcp_bench: Bench) -> None:
     peer = await tcp_bench.raw()
     interface = peer.endpoint._interface

@@ -84,6 +84,8 @@ class Device:
         """Kill it with kill -9; the numbers after the last may be in the outbox."""
         if self.process is None or self._reader is None:
             return
+        if self.process.poll():  # it ended before, and not because all is delivered
+            self._tally.died += 1
         self.process.kill()
         self.process.wait()
         self._reader.join()

@@ -15,11 +15,13 @@ class Tally:
         may_be: numbers that a kill cut off: they may be in the outbox, or not.
         stored: how many rows the cloud has of each.
         of_others: numbers that the cloud has under another device than the one that said them.
+        died: processes of devices that ended by an error.
         repeats: reports that the cloud dropped, as it had them.
     """
 
     said: set[int] = field(default_factory=set)
     may_be: set[int] = field(default_factory=set)
+    died: int = 0
     device_kills: int = 0
     cloud_kills: int = 0
     stored: Counter[int] = field(default_factory=Counter)
@@ -45,8 +47,8 @@ class Tally:
 
     @property
     def is_whole(self) -> bool:
-        """Whether each report that was said is stored once, under its device, and nothing else is."""
-        return not (self.lost or self.invented or self.twice or self.of_others)
+        """Whether each report that was said is stored once, under its device, and nothing else is, and no device died."""
+        return not (self.lost or self.invented or self.twice or self.of_others or self.died)
 
     def report(self) -> str:
         """Return the result in one paragraph."""
@@ -54,5 +56,5 @@ class Tally:
             f"{len(self.said)} reports in {self.seconds:.0f} s, {self.cuts} connections cut at a random"
             f" byte, {self.device_kills} kills of devices and {self.cloud_kills} of the cloud:"
             f" {len(self.lost)} lost, {len(self.invented)} invented, {self.twice} stored twice,"
-            f" {self.of_others} under another device; the cloud dropped {self.repeats} repeats."
+            f" {self.of_others} under another device, {self.died} devices ended by an error; the cloud dropped {self.repeats} repeats."
         )
