@@ -7,7 +7,6 @@ slow card. A machine whose disk fails plays on and remembers until it is switche
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -190,11 +189,7 @@ class Positions:
         if not self._opened:
             self._wake.set()
         while True:
-            # A card that gave nothing at the start, as a full one, may do so later: what it has counts from then on.
-            is_missing = self._store is not None and not self._opened
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RETRY_SECONDS if is_missing else None):
-                    await self._wake.wait()
+            await self._wake.wait()
             if not await self.flush():
                 await asyncio.sleep(RETRY_SECONDS)
 

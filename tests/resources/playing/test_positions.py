@@ -251,29 +251,6 @@ async def test_a_place_that_the_disk_has_no_room_for_is_known_and_written_later(
     await made.close()
 
 
-async def test_what_a_card_does_not_give_at_the_start_counts_once_it_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Found by the simulation: a machine that started on a full card had lost its mode of playing until its next start."""
-    monkeypatch.setattr(resources.playing.positions, "RETRY_SECONDS", 0.0)
-    before = Positions(tmp_path / "card")
-    (tmp_path / "card").mkdir()
-    await before.keep_mode(PlayMode.SHUFFLE)
-    await before.close()
-    (tmp_path / "card").rename(tmp_path / "away")
-    positions = Positions(tmp_path / "card")
-    await positions.load()
-    assert not positions._notes
-    running = asyncio.create_task(positions.run())
-    (tmp_path / "away").rename(tmp_path / "card")
-    async with asyncio.timeout(DEADLINE):
-        while not positions._notes:
-            await asyncio.sleep(0)
-    assert positions.mode is PlayMode.SHUFFLE
-    running.cancel()
-    await positions.close()
-
-
 async def test_a_key_too_long_for_a_beat_is_a_row(positions: Positions, tmp_path: Path) -> None:
     long = Track("long", "http://h/x", "//h/" + "x" * 3000)
     await positions.beat(long, 100.0, LONG)
