@@ -6,6 +6,7 @@ its child processes: idle, while somebody speaks and is listened to, and while t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -96,8 +97,9 @@ def _processor(pid: int) -> float:
     """Return the seconds of processor time of a process and its descendants."""
     ticks = 0
     for each in family(pid):
-        fields = Path(f"/proc/{each}/stat").read_text("ascii").rsplit(") ", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
+        with contextlib.suppress(OSError):  # a recorder that has ended since it was listed
+            fields = Path(f"/proc/{each}/stat").read_text("ascii").rsplit(") ", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -151,6 +151,10 @@ def report(figures: Sequence[Figure], *, as_json: bool) -> None:
     print("\n" + ", ".join(f"{name} {value}" for name, value in machine().items()))
 
 
+# What makes a measurement impossible: a step of the bench that failed, a process that has gone.
+FAULTS = (BenchError, OpenApiError, AgentUnreachableError, httpx.HTTPError, OSError)
+
+
 def command_line(about: str | None, measure: Callable[[], list[Figure]]) -> int:
     """Parse the options, measure and print; returns the exit code, which ignores missed aims."""
     parser = argparse.ArgumentParser(description=about)
@@ -159,7 +163,7 @@ def command_line(about: str | None, measure: Callable[[], list[Figure]]) -> int:
     signal.signal(signal.SIGTERM, _interrupt)  # so that child processes are ended
     try:
         report(measure(), as_json=options.json)
-    except (BenchError, OpenApiError, AgentUnreachableError, httpx.HTTPError, OSError) as error:
+    except FAULTS as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

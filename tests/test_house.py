@@ -345,6 +345,20 @@ def test_a_device_reaches_no_release_tool_and_no_cloud() -> None:
         assert not quoted, f"{name} names {quoted}"
 
 
+def test_what_a_device_starts_with_makes_its_records_in_one_way() -> None:
+    """The standard library takes four times as long for each class (docs/adr/0081); these rooms may not import `wire`."""
+    for name in of(*MAY_IMPORT.keys() - NOT_ON_A_DEVICE - {"audio"}):
+        if name in {"wire.records", "base.files"} or name.startswith("ota.launch"):
+            continue
+        assert "dataclasses.dataclass" not in names_imported(KNOWN[name]), name
+
+
+def names_imported(path: Path) -> set[str]:
+    nodes = ast.walk(parse(path.read_text("utf-8")))
+    found = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    return {f"{node.module}.{each.name}" for node in found for each in node.names}
+
+
 def test_the_store_knows_no_http_and_no_coap() -> None:
     carriers = {"fastapi", "starlette", "uvicorn", "httpx", "aiocoap", "transport"}
     rooms = {f"staging.{room}" for room in ("api", "console", "gateway", "commands", "recognition")}
