@@ -107,7 +107,7 @@ class Proof:
     def count(self) -> None:
         """Count what the cloud has."""
         numbers = {device.uuid: device.numbers for device in self.devices}
-        with sqlite3.connect(next(self.bench.cloud_data.glob("*.sqlite*"))) as database:
+        with sqlite3.connect(self.bench.cloud_data / "cloud.sqlite") as database:
             rows = database.execute(
                 "SELECT devices.uuid, value FROM reports JOIN devices ON devices.id = device_id"
                 " WHERE key = ?",
