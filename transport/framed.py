@@ -287,7 +287,7 @@ class _Context(aiocoap.Context):
             await self.serversite.render_to_pipe(pipe)
         except coap_error.RenderableError as error:
             pipe.add_response(error.to_message(), is_last=True)
-        except Exception:
+        except Exception:  # a handler's fault: the peer is told, and the connection goes on
             self.log.exception("a request could not be answered")
             pipe.add_response(aiocoap.Message(code=CoapCode.INTERNAL_SERVER_ERROR), is_last=True)
 

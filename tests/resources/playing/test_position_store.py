@@ -137,7 +137,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 FULL = """
-import resource, signal, sys
+import resource, signal, sqlite3, sys
 from pathlib import Path
 from resources.playing.position_store import PositionStore
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -147,9 +147,7 @@ turn = store.open()
 print(turn, store.notes(), store.heard("a").at, store.unnoted.key, store.unnoted.at)
 try:
     store.write({}, {"mode": "order"})
-except OSError as error:
-    print("refused")
-except Exception as error:
+except sqlite3.OperationalError as error:
     print("refused", type(error).__name__)
 """
 
