@@ -12,6 +12,7 @@ import math
 import sys
 from pathlib import Path
 
+from base.threads import in_thread
 from machine.errors import ResourceError
 from machine.mpv_options import NO_DEVICE
 from machine.player import Player, StandInPlayer
@@ -85,7 +86,7 @@ async def play_chime(player: Player, volume: int) -> SoundProof:
         with tempfile.TemporaryDirectory(prefix="chime-", dir=player.folder) as folder:
             path = Path(folder) / "chime.wav"
             path.parent.chmod(FOLDER_MODE)
-            await asyncio.to_thread(write_chime, path)
+            await in_thread(write_chime, path)
             return await _play(player, str(path), volume)
     except OSError as error:
         return SoundProof(None, f"the chime cannot be written: {error.strerror}")

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from base.files import fsync_path, make_folder, read_record, write_atomically
+from base.threads import in_thread
 from machine.errors import UnavailableError
 from wire.errors import WireError
 from wire.fields import parse_object
@@ -59,21 +60,6 @@ class Record:
                     await in_thread(_write, self._path, self._stored)
                 raise
             self._stored = data
-
-
-async def in_thread(save: Callable[..., None], *values: object) -> None:
-    """Run ``save`` in a thread; returns or raises when it is over, also if cancelled.
-
-    A file that is replaced has one writer: nobody else may begin before.
-    """
-    work = asyncio.ensure_future(asyncio.to_thread(save, *values))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled() and (error := work.exception()) is not None:
-            _log.error("not stored: %s", error)
-        raise
 
 
 def _write(path: Path, data: bytes | None) -> None:

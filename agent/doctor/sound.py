@@ -16,6 +16,7 @@ from agent.doctor.patient import Patient
 from agent.words import Words
 from agent.words.causes import explain
 from base.clock import TrustedTime
+from base.threads import in_thread
 from machine.capture_back_ends import find_back_end
 from machine.chime import write_chime
 from machine.cue_player import ProgramCuePlayer
@@ -92,7 +93,7 @@ async def check_chime(_patient: Patient) -> Finding:
     try:
         with tempfile.TemporaryDirectory(prefix="chime-") as folder:
             path = Path(folder) / "chime.wav"
-            await asyncio.to_thread(write_chime, path)
+            await in_thread(write_chime, path)
             await ProgramCuePlayer().play(path, 0.0)
     except (UnavailableError, OSError) as error:
         told = explain(getattr(error, "strerror", None) or str(error))

@@ -25,6 +25,7 @@ from agent.doctor.patient import Patient, look_at
 from agent.exits import EX_FAILED, EX_OK
 from agent.first.press import ask_for_buttons
 from agent.words import EN, Words, say, spoken
+from base.threads import in_thread
 from machine.capture_back_ends import find_back_end
 from machine.chime import NOTES, RATE, write_chime
 from machine.cue_player import ProgramCuePlayer
@@ -128,7 +129,7 @@ def judge_sound(found: float) -> Finding:
 async def _play() -> None:
     with tempfile.TemporaryDirectory(prefix="selftest-") as folder:
         path = Path(folder) / "chime.wav"
-        await asyncio.to_thread(write_chime, path)
+        await in_thread(write_chime, path)
         await ProgramCuePlayer().play(path, 0.0)
 
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from base.clock import TrustedTime
+from base.threads import in_thread
 from machine.errors import UnavailableError
-from resources.record import in_thread
 from resources.times.build import Clocks, real_clocks
 from resources.times.day_book import DayBook
 from resources.times.rules import Kept, ParentsRules

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from resources.record import in_thread
+from base.threads import in_thread
 from resources.times.day_book import DayBook
 from resources.times.evening import Evening, Stage
 from resources.times.rules import Kept

@@ -6,6 +6,7 @@ import array
 import asyncio
 import os
 import subprocess
+import threading
 import wave
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,29 @@ async def test_without_a_sound_server_or_card_time_passes_and_nothing_is_heard(
     monkeypatch.setenv("ALSA_CONFIG_PATH", str(config))
     proof = await point.teller.prove_sound(0)
     assert (proof.output, proof.fault, proof.is_heard) == ("null", None, False)
+
+
+async def test_one_that_is_cancelled_while_it_is_written_leaves_no_file_and_stays_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InFolder(Chimer):
+        folder = tmp_path / "player"
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write(path: Path) -> None:
+        begun.set()
+        assert go_on.wait(DEADLINE)
+        write_chime(path)
+
+    monkeypatch.setattr(machine.chime, "write_chime", write)
+    playing = asyncio.create_task(play_chime(InFolder(), 10))
+    assert await asyncio.to_thread(begun.wait, DEADLINE)
+    playing.cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not playing.done()  # the folder is not removed from under the thread
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await playing
+    assert list((tmp_path / "player").iterdir()) == []
