@@ -64,16 +64,23 @@ class Web:
             redirects: the maximum number to follow.
 
         Raises:
-            FetchError: no response, or one that is compressed.
-            ContentError: the URL is invalid, or a redirect must not be followed.
+            FetchError: no response, one that is compressed, or a redirect that must not be followed and that a
+                network may have made which wants a log-in: on the way to it something was not TLS.
+            ContentError: the URL is invalid, or servers that proved their names made such a redirect.
         """
-        left = redirects
+        left, proven = redirects, True
         while True:
             body = self._get(url, headers)
+            proven = proven and urlsplit(url).scheme == "https"
             if not redirects or body.status not in _REDIRECTS or not body.header("Location"):
                 return body
             body.close()
-            url = follow(url, body.header("Location") or "", left)
+            try:
+                url = follow(url, body.header("Location") or "", left)
+            except ContentError as error:
+                if proven:
+                    raise
+                raise FetchError(f"{error} (does the network want a log-in?)") from error
             left -= 1
 
     def _get(self, url: str, headers: Mapping[str, str] | None) -> Body:

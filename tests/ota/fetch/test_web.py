@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,40 @@ def lead_to(location: str, code: int = 302) -> Fault:
     return lambda handler, _data, _start: handler.answer(code, b"", [("Location", location)])
 
 
+def behind_tls(server: Any, folder: Path) -> tuple[Path, str]:
+    """Put ``server`` behind TLS; return the file with its CA, and the package's URL."""
+    key = pki.make_key()
+    root = pki.authority("root", key)
+    context = pki.server_context(pki.server(("root", key)))
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    (server.root / "p.tar.gz").write_bytes(DATA)
+    (folder / "ca.pem").write_text(pki.pem_of(root))
+    return folder / "ca.pem", server.url.replace("http:", "https:") + "/p.tar.gz"
+
+
+@contextlib.contextmanager
+def leading_to(url: str) -> Iterator[str]:
+    """Run a network that answers each plain request by a redirect to ``url``; gives an address behind it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", url)
+            self.end_headers()
+
+        def log_message(self, *_args: Any) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as network:
+        thread = threading.Thread(target=network.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{network.server_address[1]}/p.tar.gz"
+        finally:
+            network.shutdown()
+            thread.join()
+
+
 class TestRedirects:
     @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
     def test_one_is_followed(self, server: Any, url: str, tmp_path: Path, code: int) -> None:
@@ -35,17 +73,44 @@ class TestRedirects:
         assert asked[0] is None
         assert asked[1] == asked[2] != None  # noqa: E711  # both, and a range
 
-    def test_a_loop_ends(self, server: Any, url: str, tmp_path: Path) -> None:
-        server.script.extend([lead_to("/p.tar.gz")] * 9)
-        with pytest.raises(ContentError, match=r"bad redirect: .* one too many"):
-            fetch(url, tmp_path / "d")
-        assert len(server.requests) == 6
+    @pytest.mark.parametrize("location", ["/p.tar.gz", "file:///etc/passwd", "ftp://h/p", "//["])
+    def test_a_log_in_that_leads_round_or_nowhere_passes(
+        self, server: Any, url: str, tmp_path: Path, location: str
+    ) -> None:
+        """A network that sets a cookie and leads back, to a client that keeps none; then somebody logs in."""
+        server.script.extend([lead_to(location)] * (6 if location == "/p.tar.gz" else 1))
+        assert fetch(url, tmp_path / "d").path.read_bytes() == DATA
+        assert not server.script
 
-    @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://h/p", "//["])
-    def test_nowhere_but_http(self, server: Any, url: str, tmp_path: Path, location: str) -> None:
-        server.script.append(lead_to(location))
-        with pytest.raises(ContentError, match="bad redirect"):
+    def test_a_loop_for_good_ends_within_the_attempts(
+        self, server: Any, url: str, tmp_path: Path
+    ) -> None:
+        server.script.extend([lead_to("/p.tar.gz")] * 99)
+        match = r"bad redirect: .* one too many \(does the network want a log-in\?\) \(gave up after 3"
+        with pytest.raises(FetchError, match=match):
             fetch(url, tmp_path / "d")
+        assert len(server.requests) == 3 * 6
+
+    @pytest.mark.parametrize("location", ["/p.tar.gz", "ftp://h/p", "http://127.0.0.1:1/p.tar.gz"])
+    def test_a_server_that_proved_its_name_is_taken_at_its_word(
+        self, server: Any, tmp_path: Path, location: str
+    ) -> None:
+        ca_file, url = behind_tls(server, tmp_path)
+        server.script.extend([lead_to(location)] * 9)
+        with pytest.raises(ContentError, match="bad redirect"):
+            fetch(url, tmp_path / "d", web=WebSettings(5, 5, ca_file=ca_file))
+        assert len(server.requests) in {1, 6}
+
+    def test_a_loop_behind_tls_that_was_reached_by_plain_http_passes(
+        self, server: Any, tmp_path: Path
+    ) -> None:
+        """The log-in page's own host, and its own valid certificate."""
+        ca_file, url = behind_tls(server, tmp_path)
+        server.script.extend([lead_to("/p.tar.gz")] * 9)
+        with leading_to(url) as network, Web(WebSettings(5, 5, ca_file=ca_file)) as web:
+            with pytest.raises(FetchError, match="one too many"):
+                web.get(network, redirects=5)
+        assert len(server.requests) == 5
 
     def test_never_out_of_tls(self) -> None:
         with pytest.raises(ContentError, match="out of TLS"):
