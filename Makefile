@@ -51,11 +51,11 @@ test-setup: setup
 	@$(BIN)/python -m tests.deb.setup_proof $(if $(STEPS),--only $(STEPS)) --write build/setup-proof.md
 
 # The card image of a board (pi, pi-debian or qemu) and, with KEYS, the bundle for machines in the field, into build/image (docs/image.md). Needs root.
-# ROOT_JSON=FILE: the releases' root; KEYS=DIR: keyring.pem and rauc.key; MIRROR, RASPBERRY_MIRROR, RASPBERRY_KEYRING.
+# ROOT_JSON=FILE: the releases' root; ZONE=Asia/Shanghai: where the family lives; KEYS=DIR: keyring.pem and rauc.key; MIRROR, RASPBERRY_MIRROR, RASPBERRY_KEYRING.
 BOARD ?= pi
 IMAGE := build/image
 ARCHITECTURE = $(if $(filter qemu,$(BOARD)),amd64,arm64)
-IMAGE_WORDS = --output $(IMAGE) $(if $(KEYS),--keys $(KEYS)) $(if $(ROOT_JSON),--root-json $(ROOT_JSON)) $(if $(MIRROR),--mirror $(MIRROR)) \
+IMAGE_WORDS = --output $(IMAGE) $(if $(KEYS),--keys $(KEYS)) $(if $(ROOT_JSON),--root-json $(ROOT_JSON)) $(if $(ZONE),--zone $(ZONE)) $(if $(MIRROR),--mirror $(MIRROR)) \
   $(if $(RASPBERRY_MIRROR),--raspberry-mirror $(RASPBERRY_MIRROR)) $(if $(RASPBERRY_KEYRING),--raspberry-keyring $(RASPBERRY_KEYRING))
 image: setup-run
 	@$(BIN)/python -m tools.deb --only story-agent --architecture $(ARCHITECTURE)

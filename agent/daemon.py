@@ -22,6 +22,7 @@ from agent.run_words import RunOptions
 from agent.settings import Settings, SettingsError, doubts_of, load_settings
 from agent.settings_files import watched_files
 from agent.state import AgentBusyError, usable_state
+from base import zone
 from base.memory import share_arenas
 from ota.launch.running import running_version
 from ota.launch.starts import forget
@@ -51,6 +52,7 @@ def run_daemon(options: RunOptions) -> tuple[int, bool]:
     _tell_import(options.state)
     for doubt in doubts_of(settings, options.state):
         _log.warning("settings: %s", doubt)
+    zone.use(settings.clock.zone)
     agent: Agent | None = None
 
     async def run() -> None:

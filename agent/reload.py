@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from agent.settings import TABLES, Settings, SettingsError, doubts_of
+from base import zone
 
 # Read at each use: an utterance, a connection, a health check. tests/agent/test_reload.py proves each.
 AT_ONCE = frozenset(
@@ -19,6 +20,7 @@ AT_ONCE = frozenset(
         "voice.style", "voice.quality", "voice.band", "voice.max_seconds",
         "link.keepalive_seconds", "link.refused_retry_seconds",
         "health.chime_volume", "health.checks_folder", "health.check_timeout_seconds",
+        "clock.zone",
     }
 )  # fmt: skip
 
@@ -59,6 +61,7 @@ async def reload(settings: Settings, read: Callable[[], Settings]) -> str:
         _log.error("%s; story-agent config check tells all faults", text)
         return text
     now, later = take(settings, found)
+    zone.use(settings.clock.zone)
     for doubt in doubts_of(found):
         _log.warning("settings: %s", doubt)
     parts = []

@@ -19,6 +19,7 @@ from agent.settings_values import convert, convert_networks
 from audio.speex import DEFAULT_QUALITY
 from audio.vad import VadKind
 from audio.wake_kinds import ReadyWord
+from base import zone
 from machine.button_settings import ButtonSettings, LightSettings
 from machine.capture_kinds import BackEndKind
 from ota.trust.terms import DEFAULT_CHANNEL
@@ -198,6 +199,14 @@ class OtaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSettings:
+    """Hours: of the family's rules, the night, the sleep timer and the window for updates."""
+
+    zone: str = ""
+    """The zone in which they are judged, such as ``Asia/Shanghai``; empty: the machine's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxSettings:
     """Reports queued until the cloud has answered them."""
 
@@ -242,6 +251,7 @@ class Settings:
     outbox: OutboxSettings = field(default_factory=OutboxSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
     wake: WakeSettings = field(default_factory=WakeSettings)
+    clock: ClockSettings = field(default_factory=ClockSettings)
 
 
 TABLES: Mapping[str, type[Any]] = get_type_hints(Settings)
@@ -308,6 +318,11 @@ def doubts_of(settings: Settings, state: Path = STATE) -> Iterator[FieldError]:
     if fault := _doubt_media(settings.play.media_folder, state):
         yield fault
     light, buttons = settings.light, settings.buttons
+    if settings.clock.zone and not zone.has(settings.clock.zone):
+        yield FieldError(
+            "clock.zone", settings.clock.zone,
+            "a zone that this machine has, such as Asia/Shanghai: hours are judged in its own instead",
+        )  # fmt: skip
     if light.led and light.gpio >= 0:
         yield FieldError(
             "light.gpio", light.gpio, "-1, or no light.led beside it: only light.led counts"

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from base.zone import check_zone
 from machine.battery import parse_curve
 from machine.button_settings import Key, check_led
 from ota.restart import parse_window
@@ -54,6 +55,7 @@ PRODUCT = "ota.product"
 NOT_EMPTY = frozenset({PRODUCT, "ota.channel"})
 # Strings with their own format, and the parsers that check them; an empty string means none.
 FORMS: Mapping[str, Callable[[str, str], object]] = {
+    "clock.zone": check_zone,
     "ota.window": parse_window,
     "ota.support_end": parse_day,
     "battery.curve": parse_curve,

@@ -31,6 +31,7 @@ CHECKS: dict[str, Check] = {
     "state": files.check_state,
     "records": records.check_records,
     "clock": files.check_clock,
+    "zone": files.check_zone,
     "memory": host.check_memory,
     "card": host.check_card,
     "unit": host.check_unit,

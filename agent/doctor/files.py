@@ -10,6 +10,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from agent.doctor.findings import Finding, bad, good, hint, skipped
@@ -23,6 +24,7 @@ from agent.status_text import VALUES
 from agent.words import Words
 from agent.words.causes import explain
 from agent.words.remedies import remedy_of
+from base import zone
 from base.clock import TrustedTime
 from base.files import write_atomically
 from base.local_time import has_clock, is_synchronised
@@ -162,6 +164,24 @@ def check_clock(patient: Patient) -> Finding:
             Words("systemctl enable --now systemd-timesyncd", "systemctl enable --now systemd-timesyncd"),
         )  # fmt: skip
     return good("clock", "时钟可信", "the clock can be right")
+
+
+def check_zone(patient: Patient) -> Finding:
+    """Return the zone in which hours of rules, night, sleep timer and updates are judged, and the time in it."""
+    set_to = patient.settings.clock.zone
+    found = zone.in_force(set_to)
+    now = f"{datetime.now(zone.of(set_to)):%H:%M}"
+    remedy = Words(
+        '在 agent.toml 的 [clock] 里设 zone，例如 zone = "Asia/Shanghai"；或 sudo timedatectl set-timezone Asia/Shanghai',
+        'set zone in [clock] of agent.toml, such as zone = "Asia/Shanghai"; or sudo timedatectl set-timezone Asia/Shanghai',
+    )  # fmt: skip
+    if found.missing:
+        told = Words(f"没有时区 {found.missing}，按 {found.name} 计时，现在是 {now}", f"no zone {found.missing}: hours are those of {found.name}, where it is {now}")  # fmt: skip
+        return bad("zone", told, remedy)
+    told = Words(
+        f"时区 {found.name}，现在是 {now}", f"hours are those of {found.name}, where it is {now}"
+    )
+    return hint("zone", told, remedy) if found.is_utc and not set_to else good("zone", *told)
 
 
 def check_agent(patient: Patient) -> Finding:

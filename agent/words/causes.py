@@ -49,6 +49,8 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
 _EXACT: Mapping[str, tuple[str, str]] = {
     "-1, or no light.led beside it: only light.led counts": (
         " -1，或不设 light.led：两个都设时只有 light.led 起作用", ""),
+    "a zone that this machine has, such as Asia/Shanghai: hours are judged in its own instead": (
+        "这台机器有的时区，例如 Asia/Shanghai：现在按机器自己的时区算", ""),
     "a folder for stories alone, such as media: this one has the agent's own files in it": (
         "只放故事的文件夹，例如 media：这一个里面有代理自己的文件", ""),
     "0, or buttons.input beside it: no key is read": (

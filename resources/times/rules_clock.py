@@ -15,6 +15,7 @@ from typing import Protocol
 from base.clock import Known
 
 MINUTE = 60
+DAY_MINUTES = 24 * 60
 # A day of 25 hours comes once a year.
 LONGEST_DAY_SECONDS = 25 * 3600.0
 LocalTime = Callable[[float], datetime]
@@ -100,13 +101,22 @@ class RulesClock:
         return self._seen
 
     def until_minute(self, minute: int) -> float | None:
-        """Return the seconds until the ``minute`` of the local day begins next; None while the time is unknown."""
+        """Return the seconds until the ``minute`` of the local day begins next; None while the time is unknown.
+
+        Where the clocks go forward over it, that is the minute in which they do.
+        """
         if not self.sure:
             return None
+        before = _minute(self.local(self.now()))
+
+        def is_reached(moment: datetime) -> bool:
+            nonlocal before
+            passed, before = (_minute(moment) - before) % DAY_MINUTES, _minute(moment)
+            went_back = passed > DAY_MINUTES // 2
+            return before == minute or (not went_back and (before - minute) % DAY_MINUTES < passed)
+
         return self.first(
-            lambda moment: moment.hour * MINUTE + moment.minute == minute,
-            within=LONGEST_DAY_SECONDS,
-            after=MINUTE - self.now() % MINUTE,
+            is_reached, within=LONGEST_DAY_SECONDS, after=MINUTE - self.now() % MINUTE
         )
 
     def first(
@@ -124,3 +134,7 @@ class RulesClock:
                 return moment - now
             moment = float((math.floor(moment) // MINUTE + 1) * MINUTE)
         return None
+
+
+def _minute(moment: datetime) -> int:
+    return moment.hour * MINUTE + moment.minute

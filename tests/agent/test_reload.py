@@ -63,3 +63,12 @@ async def test_one_line_says_what_happened(caplog: pytest.LogCaptureFixture) -> 
     assert await reload(settings, fails) == "settings not reloaded: settings /a: not TOML"
     assert settings.voice.quality == 5
     assert caplog.records[-1].levelname == "ERROR"
+
+
+async def test_hours_are_judged_in_the_new_zone_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    monkeypatch.setattr("agent.reload.zone.use", used.append)
+    settings = Settings()
+    told = await reload(settings, lambda: parse_settings('[clock]\nzone = "Asia/Shanghai"'))
+    assert told == "settings reloaded: in force now: clock.zone"
+    assert used == ["Asia/Shanghai"]

@@ -106,6 +106,8 @@ oscore_port = 5684
 oscore_address = "::"
 https_address = "192.168.1.5"
 announce = true
+[clock]
+zone = "Asia/Shanghai"
 [wake]
 on = true
 while_playing = true
@@ -172,6 +174,13 @@ def test_every_member_can_be_set() -> None:
                 )
             ],
         ),
+        (
+            '[clock]\nzone = "Asia/Shangai"',
+            [
+                'clock.zone: got "Asia/Shangai", expected a zone that this machine has, such as Asia/Shanghai: hours are judged in its own instead'
+            ],
+        ),
+        ('[clock]\nzone = "Asia/Shanghai"', []),
         ('[play]\nmedia_folder = "/media/card"', []),
         ('[buttons]\ninput = "all"\ntalk_code = 115\n[light]\ngpio = 0', []),
         ('[light]\nled = "listening"\ngpio = -1', []),
@@ -291,6 +300,10 @@ def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type
         ('[ota]\nproduct = ""', 'ota.product: got "", expected a string that is not empty'),
         ('[ota]\nproduct = "a%2Fb"', 'ota.product: got "a%2Fb", expected letters of any script'),
         ('[ota]\nchannel = ""', 'ota.channel: got "", expected a string that is not empty'),
+        (
+            '[clock]\nzone = "CST 8"',
+            'clock.zone: got "CST 8", expected a zone of the time zone database',
+        ),
         ('[ota]\nwindow = "2-5"', 'ota.window: got "2-5", expected two local times such as '),
         ("[ota]\nwindow = 2", "ota.window: got 2, expected a string"),
         (

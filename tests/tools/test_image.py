@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import re
@@ -13,7 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.settings import parse_settings
 from tests.vm.card import choose_files, choose_partition
+from tools.image import __main__ as image_main
+from tools.image import build
 from tools.image import root as image_root
 from tools.image.board import FOLDER, SIZES, Board, parse_board, read_board
 from tools.image.card import (
@@ -226,3 +230,18 @@ def test_a_start_that_fails_is_tried_again_by_itself() -> None:
     assert lines[:3] == ["[Service]", "ExecStartPre=", "ExecStart="]
     assert lines[3].endswith("sleep 60; exec systemctl --force reboot'")
     assert lines[4:] == ["StandardInput=null"]
+
+
+@pytest.mark.parametrize("zone", ["", "Asia/Shanghai"])
+@pytest.mark.parametrize("has_root_file", [False, True])
+def test_the_settings_of_a_new_card_are_the_agents(zone: str, *, has_root_file: bool) -> None:
+    settings = parse_settings(build.settings_of(has_root_file=has_root_file, zone=zone))
+    assert settings.clock.zone == zone
+    assert settings.switch.armed
+    assert settings.ota.root_file.is_absolute() is has_root_file
+
+
+def test_a_zone_of_no_family_is_refused_before_hours_of_building() -> None:
+    assert image_main.zone_of("Asia/Shanghai") == "Asia/Shanghai"
+    with pytest.raises(argparse.ArgumentTypeError, match="got 'Asia/Shangai', expected a zone"):
+        image_main.zone_of("Asia/Shangai")

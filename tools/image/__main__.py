@@ -1,7 +1,7 @@
 """``make image``: the card image of a board, and the bundle of the same system for machines in the field.
 
     python -m tools.image BOARD --deb DEB [--output DIR] [--version V] [--keys DIR] [--no-bundle] [--root-json FILE]
-                          [--mirror URL] [--raspberry-mirror URL] [--raspberry-keyring FILE]
+                          [--zone ZONE] [--mirror URL] [--raspberry-mirror URL] [--raspberry-keyring FILE]
 
 Writes DIR/story-BOARD-VERSION.img, and with keys DIR/story-BOARD-VERSION.raucb; beside each its list of parts and what is
 known of their faults (docs/sbom.md), and beside the image its copyright files. Needs root, mmdebstrap, sfdisk, mtools, dosfstools,
@@ -18,6 +18,7 @@ import sys
 import time
 from pathlib import Path
 
+from base import zone
 from base.files import write_atomically
 from release.build import write_lists
 from tools.emulation import EMULATOR, EmulationError, emulation, is_needed
@@ -74,6 +75,9 @@ def _options() -> argparse.Namespace:
         "--no-bundle", dest="bundle", action="store_false", help="make the card alone"
     )
     parser.add_argument("--root-json", type=Path, help="the release repository's 1.root.json")
+    parser.add_argument(
+        "--zone", default="", type=zone_of, help="where the family lives, such as Asia/Shanghai; default: UTC"
+    )  # fmt: skip
     parser.add_argument("--mirror", default="https://deb.debian.org/debian")
     parser.add_argument("--raspberry-mirror", default="https://archive.raspberrypi.com/debian")
     parser.add_argument(
@@ -82,6 +86,13 @@ def _options() -> argparse.Namespace:
         help="the file with the key of Raspberry Pi's archive",
     )
     return parser.parse_args()
+
+
+def zone_of(text: str) -> str:
+    """Return ``--zone``; raises ArgumentTypeError for one that this computer does not know."""
+    if not zone.has(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected {zone.EXPECTED}")
+    return text
 
 
 def _needed(options: argparse.Namespace, *, emulated: bool) -> list[str]:
@@ -99,7 +110,8 @@ def _make(board: Board, options: argparse.Namespace) -> list[Path]:
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     sbom, copyrights = _make_tree(board, options, version, work)
-    images = _make_partitions(board, work, has_root_file=options.root_json is not None)
+    settings = build.settings_of(has_root_file=options.root_json is not None, zone=options.zone)
+    images = _make_partitions(board, work, settings)
     made = [output / f"story-{board.name}-{version}.img"]
     build.make_card(board, images, made[0])
     write_atomically(output / f"{made[0].name}.copyright.tar.gz", copyrights)
@@ -137,14 +149,14 @@ def _make_tree(
     return lists
 
 
-def _make_partitions(board: Board, work: Path, *, has_root_file: bool) -> dict[str, Path]:
+def _make_partitions(board: Board, work: Path, settings: str) -> dict[str, Path]:
     """Make the partitions' images below ``work``, by their names."""
     images = {name: work / f"{name}.img" for name in board.mebibytes}
     build.make_boot(board, work / "root", images["boot"])
     build.make_select(board, work / "root", images["select"])
     remove(work / "root", FIRMWARES)
     build.make_root_image(board, work / "root", images["root"])
-    build.make_data(board, images["data"], has_root_file=has_root_file)
+    build.make_data(board, images["data"], settings)
     return images
 
 

@@ -23,7 +23,7 @@ installer = "rauc"
 {root_file}
 [switch]
 armed = true
-"""
+{clock}"""
 ROOT_FILE = "usr/share/story-machine/root.json"
 
 
@@ -84,14 +84,21 @@ def make_root_image(board: Board, root: Path, path: Path) -> None:
         "-U", ROOT_UUID, "-E", f"hash_seed={ROOT_UUID}", "-d", root, path)  # fmt: skip
 
 
-def make_data(board: Board, path: Path, *, has_root_file: bool) -> None:
-    """Make the partition that no update covers, with the folders that the root's mounts expect."""
+def settings_of(*, has_root_file: bool, zone: str) -> str:
+    """Return agent.toml of a new card; ``zone``: where the family lives, empty: its hours are UTC's."""
+    return SETTINGS.format(
+        root_file=f'root_file = "/{ROOT_FILE}"' if has_root_file else "",
+        clock=f'[clock]\nzone = "{zone}"\n' if zone else "",
+    )
+
+
+def make_data(board: Board, path: Path, settings: str) -> None:
+    """Make the partition that no update covers, with ``settings`` and the folders that the root's mounts expect."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         tree = Path(folder)
         for name in ("etc", "story-agent", "story-agent/media", "wifi", "clock"):
             (tree / name).mkdir()
-        line = f'root_file = "/{ROOT_FILE}"' if has_root_file else ""
-        (tree / "etc/agent.toml").write_text(SETTINGS.format(root_file=line))
+        (tree / "etc/agent.toml").write_text(settings)
         agent = USERS["story-agent"]
         for name, mode in (("story-agent", 0o750), ("story-agent/media", 0o2755)):
             shutil.chown(tree / name, agent, agent)

@@ -20,7 +20,7 @@ PACKAGES = (
     "systemd", "systemd-sysv", "systemd-timesyncd", "systemd-resolved", "systemd-zram-generator", "dbus", "udev",
     "init-system-helpers", "python3", "iproute2", "rauc", "rauc-service", "initramfs-tools", "zstd", "e2fsprogs",
     "dosfstools", "fdisk", "mount", "kmod", "polkitd", "libspeex1", "libspeexdsp1", "ca-certificates", "alsa-utils", "mpv",
-    "wpasupplicant",
+    "wpasupplicant", "tzdata",
 )  # fmt: skip
 # The same in every image, because the data partition has files of theirs.
 USERS = {"story-agent": 980, "story-player": 981}

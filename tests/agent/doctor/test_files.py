@@ -14,7 +14,7 @@ from agent.doctor import files
 from agent.doctor.findings import Level
 from agent.first import left_over
 from agent.link import TWIN, RegistrationRefusedError
-from base import clock
+from base import clock, zone
 from ota.launch import boot
 from ota.launch.boot import BootRecord, Rollback
 from tests.agent.doctor.doctor_parts import is_complete, make_patient, told
@@ -198,4 +198,42 @@ def test_stories_among_the_agents_own_files_are_a_hint(
 ) -> None:
     found = files.check_settings(make_patient(tmp_path, f'[play]\nmedia_folder = "{media}"\n'))
     assert found.level is level
+    assert is_complete(found)
+
+
+@pytest.fixture
+def localtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the machine's own zone's link, which leads to New York."""
+    link = tmp_path / "localtime"
+    link.symlink_to(zone.ZONES / "America/New_York")
+    monkeypatch.setattr(zone, "LOCALTIME", link)
+    monkeypatch.setattr(zone, "_GIVEN", None)
+    return link
+
+
+def test_the_zone_in_which_hours_are_judged(tmp_path: Path, localtime: Path) -> None:
+    found = files.check_zone(make_patient(tmp_path))
+    assert found.level is Level.GOOD
+    assert told(found)[1].startswith("hours are those of America/New_York, where it is ")
+    found = files.check_zone(make_patient(tmp_path, '[clock]\nzone = "UTC"\n'))
+    assert told(found) == (
+        Level.GOOD,
+        f"hours are those of UTC, where it is {time.strftime('%H:%M', time.gmtime())}",
+    )
+    localtime.unlink()
+    localtime.symlink_to(zone.ZONES / "Etc/UTC")
+    found = files.check_zone(make_patient(tmp_path))
+    assert found.level is Level.HINT
+    assert is_complete(found)
+
+
+@pytest.mark.parametrize("settings", ["", '[clock]\nzone = "Asia/Shangai"\n'])
+def test_a_zone_that_is_not_there(tmp_path: Path, localtime: Path, settings: str) -> None:
+    localtime.unlink()
+    localtime.symlink_to(zone.ZONES / "gone")
+    found = files.check_zone(make_patient(tmp_path, settings))
+    assert found.level is Level.BAD
+    assert told(found)[1].startswith(
+        f"no zone {'Asia/Shangai' if settings else localtime}: hours are those of UTC"
+    )
     assert is_complete(found)

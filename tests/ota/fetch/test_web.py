@@ -86,7 +86,9 @@ class TestRedirects:
         self, server: Any, url: str, tmp_path: Path
     ) -> None:
         server.script.extend([lead_to("/p.tar.gz")] * 99)
-        match = r"bad redirect: .* one too many \(does the network want a log-in\?\) \(gave up after 3"
+        match = (
+            r"bad redirect: .* one too many \(does the network want a log-in\?\) \(gave up after 3"
+        )
         with pytest.raises(FetchError, match=match):
             fetch(url, tmp_path / "d")
         assert len(server.requests) == 3 * 6
@@ -107,9 +109,12 @@ class TestRedirects:
         """The log-in page's own host, and its own valid certificate."""
         ca_file, url = behind_tls(server, tmp_path)
         server.script.extend([lead_to("/p.tar.gz")] * 9)
-        with leading_to(url) as network, Web(WebSettings(5, 5, ca_file=ca_file)) as web:
-            with pytest.raises(FetchError, match="one too many"):
-                web.get(network, redirects=5)
+        with (
+            leading_to(url) as network,
+            Web(WebSettings(5, 5, ca_file=ca_file)) as web,
+            pytest.raises(FetchError, match="one too many"),
+        ):
+            web.get(network, redirects=5)
         assert len(server.requests) == 5
 
     def test_never_out_of_tls(self) -> None:

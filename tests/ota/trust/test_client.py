@@ -195,7 +195,9 @@ def test_metadata_is_followed_by_the_rules_of_packages(find: Any, server: Any, p
         handler.answer(302, b"", [("Location", place)])
 
     server.script.extend([lead] * 9)
-    with pytest.raises(FetchError, match="bad redirect"):  # by plain HTTP, so a network may have said it
+    with pytest.raises(
+        FetchError, match="bad redirect"
+    ):  # by plain HTTP, so a network may have said it
         find()
     asked = [path for path, _range in server.requests if path.endswith("timestamp.json")]
     assert len(asked) in {1, 6}

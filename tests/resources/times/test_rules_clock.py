@@ -110,10 +110,45 @@ def test_a_time_of_day_that_the_change_leaves_out_is_not_found() -> None:
         ("2026-11-26 23:59:59", 0, 1.0),
         ("2027-10-30 23:00:00", 6 * 60, 8 * 3600.0),  # that night has an hour more
         ("2027-03-27 23:00:00", 6 * 60, 6 * 3600.0),
+        ("2027-03-28 01:30:00", 2 * 60 + 30, 1800.0),  # left out: 02:00 is 03:00
+        ("2027-03-28 01:30:00", 2 * 60, 1800.0),
+        ("2027-03-28 01:30:00", 3 * 60, 1800.0),
+        ("2027-03-28 01:30:00", 3 * 60 + 1, 1860.0),
+        ("2027-03-28 01:59:59", 2 * 60 + 59, 1.0),
+        ("2027-10-31 02:10:00", 2 * 60 + 30, 1200.0),  # the first of two
     ],
 )
 def test_the_next_minute_of_a_local_day(now: str, minute: int, seconds: float) -> None:
     assert World(now).clock.until_minute(minute) == seconds
+
+
+@pytest.mark.parametrize(
+    ("zone", "changes"),
+    [
+        ("Europe/Berlin", ("2027-03-28", "2027-10-31")),
+        ("America/New_York", ("2027-03-14", "2027-11-07")),
+        ("Australia/Lord_Howe", ("2027-04-04", "2027-10-03")),  # half an hour
+        ("Africa/Casablanca", ("2027-02-07", "2027-03-14")),  # backwards for Ramadan
+        ("America/Santiago", ("2027-04-03", "2027-09-05")),  # at midnight
+        ("Asia/Shanghai", ("2027-07-01",)),  # never
+    ],
+)
+@pytest.mark.parametrize("minute", [0, 30, 90, 120, 135, 150, 179, 180])
+def test_each_minute_of_the_day_comes_once_within_a_day_of_every_change(
+    zone: str, changes: tuple[str, ...], minute: int
+) -> None:
+    """The answer is where the clock, looked at second by second, shows the minute or has leapt over it."""
+    for day in changes:
+        for begin in ("00:10", "01:45", "23:20"):
+            world = World(f"{day} {begin}", zone)
+            left = world.clock.until_minute(minute)
+            assert left is not None
+            shown = [world.local(world.true + left + step) for step in (-1, 0)]
+            before, now = (moment.hour * 60 + moment.minute for moment in shown)
+            leapt = (now - before) % 1440 > 1 and (minute - before) % 1440 < (
+                now - before
+            ) % 1440 < 720
+            assert now == minute or leapt
 
 
 def test_no_minute_of_the_day_is_known_without_the_time() -> None:
