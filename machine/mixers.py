@@ -101,7 +101,7 @@ def read_surroundings() -> str | None:
     """Return text that changes if another mixer may be found; None: one may come at any moment.
 
     The latter is while a sound server's socket is there, since the server may be starting. Both are in
-    memory (a temporary file system, the kernel): looking takes 20 microseconds.
+    memory (a temporary file system, the kernel): looking takes 10 microseconds.
     """
     return None if any(map(is_there, addresses(os.environ))) else read_cards()
 
@@ -314,7 +314,8 @@ class AlsaMixer:
 def read_cards() -> str:
     """Return the kernel's list of sound cards, "" on a kernel without ALSA."""
     try:
-        return CARDS.read_text(errors="replace")
+        with open(CARDS, errors="replace") as file:  # noqa: PTH123  # each look at the level reads it
+            return file.read()
     except OSError:
         return ""
 

@@ -29,6 +29,7 @@ class CloudTime:
     def __init__(self, clock: Callable[[], float] = boot_ticks) -> None:
         """Start without a reading; ``clock`` counts seconds, also while the machine sleeps."""
         self.clock = clock
+        # The best that counts comes first: one that a newer one is as good as counts no more.
         self._readings: deque[tuple[float, float]] = deque(maxlen=READINGS_LIMIT)
 
     def note(self, time_ms: int, asked: float) -> None:
@@ -36,23 +37,22 @@ class CloudTime:
 
         The answer was made after that, so the cloud's clock is at most this much ahead of ours.
         """
-        self._readings.append((asked, time_ms / 1000 - asked))
+        ahead = time_ms / 1000 - asked
+        while self._readings and self._readings[-1][1] >= ahead:
+            self._readings.pop()
+        self._readings.append((asked, ahead))
 
     def remaining(self, until_ms: int) -> float | None:
         """Return the seconds until a time of the cloud (Unix, milliseconds), below zero after it.
 
         None: the cloud has not told its time.
         """
-        if not self._readings:
+        readings, now = self._readings, self.clock()
+        if not readings:
             return None
-        now = self.clock()
-        newest = self._readings[-1][0]
-        ahead = min(
-            ahead
-            for asked, ahead in self._readings
-            if asked == newest or now - asked <= READING_SECONDS
-        )
-        return until_ms / 1000 - (now + ahead)
+        while len(readings) > 1 and now - readings[0][0] > READING_SECONDS:
+            readings.popleft()
+        return until_ms / 1000 - (now + readings[0][1])
 
 
 class Guard:

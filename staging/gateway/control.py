@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from staging.errors import ErrorCode, NoValueError, RefusedError
-from staging.gateway.control_history import ControlHistory
+from staging.gateway.control_history import ControlHistory, Noted
 from staging.gateway.session import Session, Sessions
 from staging.store import Database, devices
-from staging.store.controls import Controlled
 from staging.times import Clock, Monotonic
 from wire.codes import Code, dotted
-from wire.datapoints import parse_description, parse_value
 from wire.errors import WireError, show
 
 # A resource's path goes into Uri-Path options of at most 255 bytes each.
@@ -68,8 +66,7 @@ class Control:
         answer = await session.request(method, path, content.encode())
         done, noted = (Code.CONTENT, answer.text) if method == "GET" else (Code.CHANGED, content)
         if answer.code == done:
-            noted_as = typed(point, noted)
-            self._history.note(Controlled(session.identity.id, name, noted_as, self._clock()))
+            self._history.note(Noted(session.identity.id, name, point, noted, self._clock()))
         return dotted(answer.code), answer.text
 
     async def _point(self, uuid: str, name: str) -> Mapping[str, Any]:
@@ -109,14 +106,6 @@ def uri_of(point: Mapping[str, Any], name: str) -> str:
     """Return a data point's path on the device."""
     uri = point.get("uri")
     return uri if isinstance(uri, str) and uri else f"/{name}"
-
-
-def typed(point: Mapping[str, Any], text: str) -> object:
-    """Return a value as its data point's type has it, or the text if it is none of these."""
-    try:
-        return parse_value(parse_description(point), text)
-    except WireError:
-        return text
 
 
 def path_of(uri: str) -> tuple[str, ...]:

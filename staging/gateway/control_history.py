@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StoreBusyError
 from staging.store import Database, controls
 from staging.store.controls import Controlled
+from wire.datapoints import parse_description, parse_value
+from wire.errors import WireError
 
 # How long a value may be in memory only; a crash loses at most this much.
 FLUSH_SECONDS = 0.5
@@ -23,19 +27,29 @@ MEMORY_LIMIT = 10_000
 _log = logging.getLogger(__name__)
 
 
+class Noted(NamedTuple):
+    """A value that was read or set, as its text: what it is by its data point's type is found when it is stored."""
+
+    device_id: int
+    name: str
+    point: Mapping[str, Any]
+    text: str
+    time: int
+
+
 class ControlHistory:
     """Collects the values of control requests and writes them to the store."""
 
     def __init__(self, database: Database) -> None:
         """Start without values; they are written to ``database``."""
         self._database = database
-        self._values: list[Controlled] = []
+        self._values: list[Noted] = []
         self._devices: set[int] = set()
         """Those of `_values`: each report of a device asks for its own."""
         self._dropped = 0
         self._saving = asyncio.Lock()
 
-    def note(self, value: Controlled) -> None:
+    def note(self, value: Noted) -> None:
         """Add a value that was read or set."""
         if len(self._values) < MEMORY_LIMIT:
             self._values.append(value)
@@ -56,7 +70,7 @@ class ControlHistory:
             self._devices = set()
             try:
                 if values:
-                    await self._database.write(controls.append, values)
+                    await self._database.write(controls.append, _typed(values))
             except StoreBusyError as error:
                 _log.debug("control values are stored later: %s", error)
                 self._keep(values)
@@ -68,7 +82,7 @@ class ControlHistory:
         if dropped:
             _log.warning("%d values of control requests are not in the history", dropped)
 
-    def _keep(self, values: list[Controlled]) -> None:
+    def _keep(self, values: list[Noted]) -> None:
         """Put values back before those that came meanwhile; of too many the newest are dropped."""
         kept = [*values, *self._values]
         self._dropped += max(0, len(kept) - MEMORY_LIMIT)
@@ -80,3 +94,22 @@ class ControlHistory:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             await self.save()
+
+
+def _typed(values: Sequence[Noted]) -> list[Controlled]:
+    """Return the values as their data points' types have them; many are the same."""
+    known: dict[tuple[int, str], object] = {}
+    made = []
+    for device_id, name, point, text, at in values:
+        key = (id(point), text)
+        if key not in known:
+            known[key] = _as_typed(point, text)
+        made.append(Controlled(device_id, name, known[key], at))
+    return made
+
+
+def _as_typed(point: Mapping[str, Any], text: str) -> object:
+    try:
+        return parse_value(parse_description(point), text)
+    except WireError:
+        return text

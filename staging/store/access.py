@@ -28,7 +28,7 @@ from staging.store.models import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, each request would set thirteen fields by a function
 class Access:
     """The store's record of a caller and a device; None where there is no such row."""
 

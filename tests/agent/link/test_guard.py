@@ -169,3 +169,22 @@ def test_one_quick_reading_makes_up_for_a_slow_one() -> None:
     assert time.remaining(START_MS + 10_000) == pytest.approx(2)
     time.note(START_MS, ticks.now)
     assert time.remaining(START_MS + 10_000) == pytest.approx(10)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 700), st.floats(-50, 50)), min_size=1, max_size=12),
+    st.floats(0, 2000),
+)
+def test_the_reading_that_is_the_latest_time_it_can_be_counts_for_a_quarter_of_an_hour(
+    told: list[tuple[float, float]], later: float
+) -> None:
+    ticks, noted = Ticks(), []
+    time = CloudTime(ticks)
+    for pause, ahead in told:
+        ticks.now += pause
+        noted.append((ticks.now, START_MS + round((ticks.now + ahead) * 1000)))
+        time.note(noted[-1][1], ticks.now)
+    ticks.now += later
+    counting = [each for each in noted if ticks.now - each[0] <= 900] or noted[-1:]
+    cloud_now = min(at_ms / 1000 + ticks.now - asked for asked, at_ms in counting)
+    assert time.remaining(START_MS) == pytest.approx(START_MS / 1000 - cloud_now, abs=1e-3)

@@ -103,6 +103,23 @@ def test_values_of_devices_that_are_gone_or_describe_nothing(cloud: Any) -> None
     cloud.database.call(work)
 
 
+async def test_the_same_text_of_two_points_is_what_each_of_their_types_makes_of_it(
+    cloud: Any,
+) -> None:
+    def point(name: str, kind: str) -> dict[str, Any]:
+        return {
+            "name": name, "type": kind, "label": "", "description": "", "resourceType": "",
+            "protocol": ["coap"], "method": ["GET"], "uri": f"/{name}", "pattern": {"min": 0, "max": 9},
+        }  # fmt: skip
+
+    noted = control_history.ControlHistory(cloud.database)
+    for number, each in enumerate([point("count", "int"), point("title", "string")] * 2):
+        noted.note(control_history.Noted(cloud.device.id, each["name"], each, "7", 1000 + number))
+    await noted.save()
+    cloud.bind()
+    assert await history(cloud) == [("title", "7"), ("count", 7)] * 2
+
+
 async def test_values_wait_for_a_store_that_takes_none_now(
     cloud: Any, device: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
