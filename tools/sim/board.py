@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from machine.battery import Charge
 from machine.errors import RefusedError, UnavailableError
@@ -14,10 +15,25 @@ from machine.outputs import Outputs
 from machine.player import EndListener
 from resources.playing import deck
 
+# A title is loaded so soon, where nothing makes it slower; a player's answer and the word that a title has ended take so long.
+LOAD_SECONDS, ANSWER_SECONDS, END_SECONDS = (0.02, 0.25), 0.002, (0.0, 0.15)
 # A title that goes on may begin so many seconds later than it was left.
 SKIP_SECONDS = 1.0
 # Seconds in which a full battery is empty, and an empty one full.
 EMPTY_SECONDS, FULL_SECONDS = 4 * 3600.0, 2 * 3600.0
+
+
+class Hears(Protocol):
+    """Is told what the player of a machine does."""
+
+    def loads(self, source: str) -> None:
+        """Hear that it is told to load a source."""
+
+    def loaded(self, source: str) -> None:
+        """Hear that a source is loaded, or given up."""
+
+    def ended(self) -> None:
+        """Hear that a title has ended."""
 
 
 class Sounds:
@@ -31,6 +47,7 @@ class Sounds:
         stuck: whether the mixer takes no level, without a word.
         said: when somebody speaks near the microphone, from and to, in seconds of the loop.
         mixer_tells: whether the mixer says so; of half of the machines it must be asked.
+        hears: is told what the player does.
     """
 
     def __init__(self, rng: random.Random) -> None:
@@ -50,6 +67,7 @@ class Sounds:
         self.skipped: list[str] = []
         """Tracks that began behind the place at which they were left."""
         self.listeners: list[Callable[[], None]] = []
+        self.hears: Hears | None = None
 
     def length(self, source: str) -> float:
         """Return a track's seconds, the same at each time."""
@@ -81,7 +99,11 @@ class Sounds:
 
 
 class SimPlayer:
-    """A `machine.player.Player` that plays in virtual time."""
+    """A `machine.player.Player` that plays in virtual time.
+
+    As with a program of its own, loading takes time and is given up by the next order, each answer takes a moment, and
+    that a title has ended is told late, or not at all if an order comes before.
+    """
 
     name = "simulated player"
 
@@ -94,6 +116,9 @@ class SimPlayer:
         self._on_end: EndListener | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._orders = 0
+        self.has_ended = False
+        """Whether a title has ended, and nobody was told yet."""
+        self._given_up = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         sounds.listeners.append(self._changed)
 
@@ -118,18 +143,15 @@ class SimPlayer:
     ) -> None:  # fmt: skip
         """See `machine.player.Player`."""
         del gain, volume, keep_fade
-        self._orders += 1
-        order = self._orders
-        self._unload()
-        await asyncio.sleep(0.05 + self.sounds.slow)
-        if order != self._orders:
-            raise UnavailableError("play: given up for a newer order")
-        if source in self.sounds.broken:
-            raise RefusedError("play: cannot be played: no sound in it")
-        if not self.sounds.device:
-            await asyncio.sleep(7.0)
-            if order != self._orders or not self.sounds.device:
-                raise UnavailableError("play: no sound device")
+        order = self._give_up()
+        hears = self.sounds.hears
+        if hears is not None:
+            hears.loads(source)
+        try:
+            await self._load(order, source)
+        finally:
+            if hears is not None:
+                hears.loaded(source)
         length, left = self.sounds.length(source), self.sounds.left.get(source, 0.0)
         if start > left + SKIP_SECONDS:
             told = f"{Path(source).stem} begins at {start:.0f} s, and was left at {left:.0f} s"
@@ -139,6 +161,33 @@ class SimPlayer:
         self._at, self._since = min(start, max(0.0, length - 1.0)), self._loop.time()
         self._schedule()
 
+    def _give_up(self) -> int:
+        """Unload what is there, and give up what is being loaded; return the number of the order that does so."""
+        self._orders += 1
+        self._given_up.set()
+        self._given_up = asyncio.Event()
+        self._unload()
+        return self._orders
+
+    async def _load(self, order: int, source: str) -> None:
+        """Open a source; raises RefusedError, UnavailableError."""
+        await self._wait(order, self.sounds.rng.uniform(*LOAD_SECONDS) + self.sounds.slow)
+        if source in self.sounds.broken:
+            raise RefusedError("play: cannot be played: no sound in it")
+        if not self.sounds.device:
+            await self._wait(order, 7.0)
+            if not self.sounds.device:
+                raise UnavailableError("play: no sound device")
+
+    async def _wait(self, order: int, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._given_up.wait()
+        except TimeoutError:
+            pass
+        if order != self._orders:
+            raise UnavailableError("play: given up for a newer order")
+
     def note_left(self, *, killed: bool = False) -> None:
         """Note where the track is left; of one that is ``killed`` before the first beat the place of before may count."""
         if self.source is not None:
@@ -147,7 +196,7 @@ class SimPlayer:
 
     def _unload(self) -> None:
         self.note_left()
-        self.source = self._on_end = None
+        self.source, self._on_end, self.has_ended = None, None, False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -156,7 +205,15 @@ class SimPlayer:
         runs = self.source is not None and not self.paused and self.sounds.device
         return self._at + (self._loop.time() - self._since if runs else 0.0)
 
+    def die(self) -> None:
+        """End with the process, as a program of its own does."""
+        self._orders += 1
+        if self._timer is not None:
+            self._timer.cancel()
+
     def _schedule(self) -> None:
+        if self.has_ended:  # nothing plays that could end
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -165,10 +222,18 @@ class SimPlayer:
             self._timer = self._loop.call_later(max(0.01, left), self._end)
 
     def _end(self) -> None:
-        on_end = self._on_end
+        on_end, hears = self._on_end, self.sounds.hears
         self._unload()
+        if hears is not None:
+            hears.ended()
         if on_end is not None:
-            on_end(None)
+            self.has_ended = True
+            late = self.sounds.rng.uniform(*END_SECONDS)
+            self._timer = self._loop.call_later(late, self._tell_end, on_end)
+
+    def _tell_end(self, on_end: EndListener) -> None:
+        self.has_ended, self._timer = False, None
+        on_end(None)
 
     def _changed(self) -> None:
         if self.sounds.device:
@@ -185,11 +250,11 @@ class SimPlayer:
 
     async def stop(self) -> None:
         """See `machine.player.Player`."""
-        self._orders += 1
-        self._unload()
+        self._give_up()
 
     async def position(self) -> float | None:
         """See `machine.player.Player`."""
+        await asyncio.sleep(ANSWER_SECONDS)
         return None if self.source is None else self._now()
 
     async def length(self) -> float | None:

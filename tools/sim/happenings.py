@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tools.sim.clock import START
 from tools.sim.ears import speak
-from tools.sim.life import CURRENT
-from tools.sim.machine import CURRENT_MACHINE, TITLES, Faulty
-from tools.sim.open_api import order
+from tools.sim.machine import TITLES, Faulty
+from tools.sim.people import begin, by_app, by_hand, crowd
 from tools.sim.repository import VERSIONS
 from wire.rules import DAY_MINUTES, show_minute
 
@@ -40,51 +39,29 @@ def pick(chance: float, *choices: Any) -> Any:
 # The child and others in the room.
 
 
-def _by_hand(world: World, name: str, value: str, *, local: bool = True) -> None:
-    """Set a data point as a button does, or (not ``local``) as the family does at home, whom no child lock stops."""
-    machine = world.machine
-    dispatch = getattr(machine.agent, "_dispatch", None)
-    if dispatch is None or machine.life is None:
-        return
-
-    async def press() -> None:
-        await dispatch.request("PUT", name, value, local=local)
-
-    _as_machine(world, press)
-
-
-def _as_machine(world: World, work: Callable[[], Any]) -> None:
-    import contextvars  # noqa: PLC0415  # a name of one line
-
-    context = contextvars.Context()
-    context.run(CURRENT.set, world.machine.life)
-    context.run(CURRENT_MACHINE.set, world.machine)
-    world.machine.buried.append(world.loop.create_task(work(), context=context))
-
-
 @happening("play")
 def _play(world: World, chance: float) -> None:
-    _by_hand(world, "play", TITLES[int(chance * len(TITLES))])
+    by_hand(world, "play", TITLES[int(chance * len(TITLES))])
 
 
 @happening("next")
 def _next(world: World, chance: float) -> None:
-    _by_hand(world, "play", pick(chance, "next", "previous", "next"))
+    by_hand(world, "play", pick(chance, "next", "previous", "next"))
 
 
 @happening("pause")
 def _pause(world: World, chance: float) -> None:
-    _by_hand(world, "play", pick(chance, "pause", "resume"))
+    by_hand(world, "play", pick(chance, "pause", "resume"))
 
 
 @happening("stop")
 def _stop(world: World, _chance: float) -> None:
-    _by_hand(world, "play", "stop")
+    by_hand(world, "play", "stop")
 
 
 @happening("volume")
 def _volume(world: World, chance: float) -> None:
-    _by_hand(world, "volume", str(int(chance * 16)))
+    by_hand(world, "volume", str(int(chance * 16)))
 
 
 @happening("knob")
@@ -94,23 +71,10 @@ def _knob(world: World, chance: float) -> None:
 
 
 happening("speak")(speak)
+happening("crowd")(crowd)
 
 
 # The parents, by the open API's way.
-
-
-def _by_app(world: World, name: str, value: str) -> None:
-    api, apps = world.cloud.api, world.observer.apps
-    if api is not None:
-        world.observer.count("commands")
-        request = order(world.cloud.template.key, world.machine.name, name, value)
-        _begin(world, apps.ask(api, request))
-
-
-def _begin(world: World, work: Any) -> None:
-    task = world.cloud.run(work)
-    if task is not None:
-        world.cloud.buried.append(task)
 
 
 @happening("sent again")
@@ -118,7 +82,7 @@ def _sent_again(world: World, chance: float) -> None:
     """Somebody who has listened sends an app's request a second time."""
     api, apps = world.cloud.api, world.observer.apps
     if api is not None and apps.heard:
-        _begin(world, apps.ask_again(api, pick(chance, *apps.heard)))
+        begin(world, apps.ask_again(api, pick(chance, *apps.heard)))
 
 
 @happening("command")
@@ -128,39 +92,39 @@ def _command(world: World, chance: float) -> None:
         ("volume", str(rng.randrange(16))), ("play", rng.choice(TITLES)), ("play", "stop"),
         ("play", rng.choice(["next", "pause", "resume"])), ("volume", str(rng.randrange(16))),
     ])  # fmt: skip
-    _by_app(world, name, value)
+    by_app(world, name, value)
 
 
 @happening("mode")
 def _mode(world: World, chance: float) -> None:
-    _by_app(world, "play_mode", pick(chance, "order", "repeat-one", "shuffle", "repeat-all"))
+    by_app(world, "play_mode", pick(chance, "order", "repeat-one", "shuffle", "repeat-all"))
 
 
 @happening("sleep timer")
 def _sleep_timer(world: World, chance: float) -> None:
-    _by_app(world, "sleep_timer", pick(chance, "5", "15", "off", "end"))
+    by_app(world, "sleep_timer", pick(chance, "5", "15", "off", "end"))
 
 
 @happening("rules")
 def _rules(world: World, chance: float) -> None:
     hour = int(chance * 24)
     quiet = f"quiet {hour:02}:00-{(hour + 3) % 24:02}:30"
-    _by_app(world, "rules", pick(chance * 7 % 1, "off", quiet, "daily 30", f"{quiet}; daily 60"))
+    by_app(world, "rules", pick(chance * 7 % 1, "off", quiet, "daily 30", f"{quiet}; daily 60"))
 
 
 @happening("mute")
 def _mute(world: World, chance: float) -> None:
-    _by_app(world, "microphone", pick(chance, "false", "true"))
+    by_app(world, "microphone", pick(chance, "false", "true"))
 
 
 @happening("lock")
 def _lock(world: World, chance: float) -> None:
-    _by_app(world, "child_lock", pick(chance, "false", "false", "true"))
+    by_app(world, "child_lock", pick(chance, "false", "false", "true"))
 
 
 @happening("limits")
 def _limits(world: World, chance: float) -> None:
-    _by_app(world, "volume_limits", pick(chance, "max=15", "max=12", "max=8"))
+    by_app(world, "volume_limits", pick(chance, "max=15", "max=12", "max=8"))
 
 
 @happening("bedtime")
@@ -168,19 +132,19 @@ def _bedtime(world: World, chance: float) -> None:
     """Quiet hours that begin in this minute or one of the next."""
     minute = int((START + world.loop.time()) // 60) + int(chance * 3)
     begin, end = minute % DAY_MINUTES, (minute + 180) % DAY_MINUTES
-    _by_app(world, "rules", f"quiet {show_minute(begin)}-{show_minute(end)}")
+    by_app(world, "rules", f"quiet {show_minute(begin)}-{show_minute(end)}")
 
 
 @happening("many orders")
 def _many_orders(world: World, chance: float) -> None:
     """Somebody draws the volume's slider over the whole screen."""
     for step in range(40):
-        _by_app(world, "volume", str((step + int(chance * 16)) % 16))
+        by_app(world, "volume", str((step + int(chance * 16)) % 16))
 
 
 @happening("nap")
 def _nap(world: World, chance: float) -> None:
-    _by_app(world, "sleep_timer", pick(chance, "1", "2", "3"))
+    by_app(world, "sleep_timer", pick(chance, "1", "2", "3"))
 
 
 # Updates.
@@ -255,9 +219,7 @@ def heal(world: World) -> None:
 def go_to_bed(world: World, seconds: float) -> None:
     """Let the family end what plays, again if that fails, within ``seconds``: what waits for a quiet moment has it now."""
     for part in (0.4, 0.45, 0.55):
-        world.later(
-            part * min(seconds, 600.0), lambda: _by_hand(world, "play", "stop", local=False)
-        )
+        world.later(part * min(seconds, 600.0), lambda: by_hand(world, "play", "stop", local=False))
 
 
 def _path(world: World) -> Any:
@@ -496,4 +458,4 @@ def _on_battery(world: World, chance: float) -> None:
 
 @happening("power button")
 def _power_button(world: World, _chance: float) -> None:
-    _by_hand(world, "switch", "true")
+    by_hand(world, "switch", "true")

@@ -46,6 +46,7 @@ class View:
         unlike_since: since when the two differ.
         open_since: since when the microphone is open.
         heard: what was wrong with it: it was told to be off, and was open.
+        last_order: where what is loaded is not what the last order said.
         quiet_since: since when the rules want silence and something sounds.
         link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
         link_unlike_since: since when those differ, on a network that is up.
@@ -71,6 +72,7 @@ class View:
     unlike_since: float | None = None
     open_since: float | None = None
     heard: Sequence[str] = ()
+    last_order: Sequence[str] = ()
     quiet_since: float | None = None
     link_unlike_since: float | None = None
     files: int = 0
@@ -94,6 +96,11 @@ def what_sounds_is_told(view: View) -> str | None:
     if view.unlike_since is None or view.now - view.unlike_since < SOUND_SECONDS:
         return None
     return f"{view.sounding or 'nothing'} sounds, and play says {view.told}, for {view.now - view.unlike_since:.0f} s"
+
+
+def the_last_order_wins(view: View) -> str | None:
+    """What is loaded is what the last order said, one title at a time, and where the queue is."""
+    return view.last_order[0] if view.last_order else None
 
 
 def mute_is_mute(view: View) -> str | None:
@@ -212,7 +219,7 @@ def is_of_read_only_card(error: BaseException | None) -> bool:
 
 
 STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
-    what_sounds_is_told, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
+    what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
 )  # fmt: skip

@@ -278,6 +278,7 @@ class Machine:
         self.on.loop.call_soon(self._bury, self.mount, life, context=contextvars.Context())
         if self.player is not None:
             self.player.note_left(killed=True)
+            self.player.die()
         if self.mount.full or self.mount.read_only:
             self.sounds.forget_places()  # the newest were in this process alone
         self.buried += [self.agent, life, self._task]

@@ -16,13 +16,13 @@ from resources.dispatch import Dispatch
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.steps import level_of, step_of
 from resources.playing.events import State
-from resources.points.play import PlayPoint
 from staging.gateway.session import Session
 from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
 from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim.clock import START
 from tools.sim.invariants import Ending, View
+from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
 from tools.sim.machine import CURRENT_MACHINE, Machine
 from tools.sim.open_api import Apps
 from tools.sim.promises import ROUNDING, START_SECONDS, Promises, watch_orders
@@ -64,17 +64,22 @@ class Observer:
         """What the cloud shows of the machine."""
         self.promises = Promises(world.machine, world.loop.time)
         self.apps = Apps(world.loop.time, self.count)
+        self.last_order = LastOrder(world.machine)
         self.most_waiting = 0
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
         self._card_fails_at = -CARD_SECONDS
-        world.machine.on_gone = self.promises.gone
+        world.machine.on_gone = self._gone
         world.cloud.on_start = self._listen
         self._unlike: dict[str, float] = {}
         self._counts: dict[str, float] = {}
         self._counted = (0, 0, 0, 0)
         WATCHED.observer = self
+
+    def _gone(self) -> None:
+        self.promises.gone()
+        self.last_order.gone()
 
     @property
     def machine(self) -> Machine:
@@ -122,6 +127,7 @@ class Observer:
         view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
         view.open_since = self._since("microphone", unlike=bool(machine.recordings))
         view.heard = self.heard_mute
+        view.last_order = self.last_order.broken
         view.ran_dry = machine.ran_dry
         view.dead_since = self._dead_since()
         view.tries, view.asked = machine.tries, self._asked()
@@ -155,13 +161,13 @@ class Observer:
         return self._counted[2:]
 
     def _see_sound(self, view: View, machine: Machine) -> None:
-        point = _points(machine).get("play")
-        player = machine.player
-        if not isinstance(point, PlayPoint) or player is None:
+        teller, player = teller_of(_points(machine).get("play")), machine.player
+        if teller is None or player is None:
             return
-        state = point.teller.state
-        sounding, title = player.sounding, point.teller.title
-        view.sounding = None if sounding is None else _stem(sounding)
+        self.last_order.look(teller)
+        state = teller.state
+        sounding, title = player.sounding, teller.title
+        view.sounding = None if sounding is None else stem(sounding)
         view.told = (state.value, title)
         sounds = sounding is not None
         says = state is State.PLAYING
@@ -313,11 +319,6 @@ def _quiet(rules: str) -> list[tuple[int, int]]:
     return [(period.begin, period.end) for period in parse_rules(rules).quiet]
 
 
-def _stem(source: str) -> str:
-    """Return a file's name without folder and suffix."""
-    return os.path.splitext(os.path.basename(source))[0]  # noqa: PTH119, PTH122  # at each look
-
-
 def _points(machine: Machine) -> dict[str, Any]:
     dispatch = getattr(machine.agent, "_dispatch", None)
     return {} if dispatch is None else dispatch.points
@@ -382,6 +383,7 @@ def watch_promises() -> None:
     _watch_utterances()
     _watch_waiting()
     watch_orders(WATCHED)
+    watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
 
 
 def _watch_utterances() -> None:

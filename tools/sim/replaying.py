@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from tools.sim.happenings import HAPPENINGS, _by_app, _by_hand, _order, _path
+from tools.sim.happenings import HAPPENINGS, _order, _path
 from tools.sim.journal import Plan, Step, title_number
 from tools.sim.machine import TITLES, Faulty
+from tools.sim.people import by_app, by_hand
 from tools.sim.repository import VERSIONS
 from tools.sim.scenario import Event
 
@@ -32,7 +33,7 @@ def _do(step: Step, versions: dict[str, str], world: World, _chance: float) -> N
         case "order", (by, name, value):
             number = title_number(value)
             said = value if number is None else TITLES[number % len(TITLES)]
-            (_by_hand if by == "hand" else _by_app)(world, name, said)
+            (by_hand if by == "hand" else by_app)(world, name, said)
         case "network", (state,):
             _path(world).set_up(up=state == "up")
             world.undo["network"] = functools.partial(_path(world).set_up, up=True)

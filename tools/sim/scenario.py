@@ -37,7 +37,7 @@ FAULTS = {
 ADDED = {
     "short outage": 10, "bit flip": 1, "speak": 8, "bedtime": 4, "nap": 6, "proxy": 4, "slow sound": 3,
     "stuck mixer": 2, "full cloud": 2, "many orders": 2, "sent again": 6,
-    "second thoughts": 2, "tunnel": 2,
+    "second thoughts": 2, "tunnel": 2, "crowd": 12,
 }  # fmt: skip
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 

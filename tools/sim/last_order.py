@@ -1,0 +1,140 @@
+"""The last order wins: what the player is given is what the last order said, until that title ends by itself.
+
+Heard at two places: what the teller of stories is ordered, by whomever (button, app, voice, sleep timer, rules), and
+what its player is told to load. Titles alone count: a chime that proves the sound is nobody's order.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from resources.playing.orders import Add, Command, Jump, Order, Play
+from resources.playing.teller import Teller
+from resources.points.play import PlayPoint
+from tools.sim.machine import CURRENT_MACHINE, TITLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tools.sim.machine import Machine
+
+# What the last order said is not known: it failed, is under way, or its title has ended.
+UNKNOWN = object()
+
+
+def decides(order: Order) -> bool:
+    """Return whether an order says which title plays."""
+    return isinstance(order, Play | Jump | Add | Command) and order is not Command.PAUSE
+
+
+def stem(source: str) -> str:
+    """Return a file's name without folder and suffix."""
+    return os.path.splitext(os.path.basename(source))[0]  # noqa: PTH119, PTH122  # at each look
+
+
+class LastOrder:
+    """Of one machine; `watch_teller` tells it of orders, its player of what is loaded.
+
+    Attributes:
+        broken: what was not as the last order said.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        """Know of no order."""
+        self._machine = machine
+        self.broken: list[str] = []
+        self._newest = self._done = 0
+        self._wanted: object = UNKNOWN
+        self._has_ended = False
+        self._loading = 0
+        machine.sounds.hears = self
+
+    def gone(self) -> None:
+        """Hear that the process is gone, and all that it was ordered."""
+        self._newest += 1
+        self._done, self._wanted, self._loading = self._newest, UNKNOWN, 0
+
+    # Of the teller.
+
+    def begin(self, order: Order) -> int:
+        """Note that an order comes; return its number, 0 for one that does not say which title plays."""
+        if not decides(order):
+            return 0
+        self._newest += 1
+        self._wanted, self._has_ended = UNKNOWN, False
+        return self._newest
+
+    def done(self, order: Order, number: int) -> None:
+        """Note that an order was carried out, before whoever gave it has the answer."""
+        if number != self._newest:
+            return
+        self._done = number
+        if self._has_ended:
+            return
+        player = self._machine.player
+        source = None if player is None else player.source
+        self._wanted = source
+        wanted = order.wanted if isinstance(order, Play) else None
+        if order is Command.STOP and source is not None:
+            self.broken.append(f"to stop was answered as done, and {stem(source)} is loaded")
+        elif wanted in TITLES and (source is None or stem(source) != wanted):
+            found = "nothing" if source is None else stem(source)
+            self.broken.append(f"{wanted} was answered as done, and {found} is loaded")
+
+    # Of the player.
+
+    def loads(self, source: str) -> None:
+        """Hear that the player is told to load a source."""
+        if stem(source) not in TITLES:
+            return
+        self._loading += 1
+        if self._loading > 1:
+            self.broken.append(f"{stem(source)} is loaded while another title is")
+        if self._wanted is not UNKNOWN and self._done == self._newest and source != self._wanted:
+            last = "silence" if self._wanted is None else stem(str(self._wanted))
+            self.broken.append(f"{last} was ordered last, and {stem(source)} is loaded")
+
+    def loaded(self, source: str) -> None:
+        """Hear that the player has loaded a source, or has given it up."""
+        if stem(source) in TITLES:
+            self._loading = max(0, self._loading - 1)
+
+    def ended(self) -> None:
+        """Hear that a title has ended: what follows is the queue's matter."""
+        self._wanted, self._has_ended = UNKNOWN, True
+
+    # At each look.
+
+    def look(self, teller: Any) -> None:
+        """Compare queue, deck and player while nobody changes them."""
+        programme, player = teller._programme, self._machine.player  # noqa: SLF001  # its state
+        deck, current = programme.deck, programme.queue.current
+        is_busy = teller._orders or programme.lock.locked() or deck.loading  # noqa: SLF001
+        if player is None or is_busy or player.has_ended:
+            return
+        track = deck.track
+        if (None if track is None else track.key) != (None if current is None else current.key):
+            self.broken.append(f"the queue is at {current}, and {track} is on the deck")
+        elif track is not None and player.source != track.source:
+            self.broken.append(f"{track} is on the deck, and {player.source} on the player")
+
+
+def watch_teller(watching: Callable[[], LastOrder | None]) -> None:
+    """Tell of all orders that a teller gets, for the rest of the process."""
+    obey = Teller.obey
+
+    async def noted_obey(self: Teller, order: Order, *, reported: bool = False) -> None:
+        machine = CURRENT_MACHINE.get()
+        known = None if machine is None or machine.life is None else watching()
+        number = 0 if known is None else known.begin(order)
+        await obey(self, order, reported=reported)
+        if known is not None and number:
+            known.done(order, number)
+
+    Teller.obey = noted_obey  # type: ignore[method-assign]
+
+
+def teller_of(point: Any) -> Teller | None:
+    """Return the teller of stories behind a data point."""
+    return point.teller if isinstance(point, PlayPoint) else None

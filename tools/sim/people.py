@@ -1,0 +1,86 @@
+"""Who gives orders in a simulated world, and how they come to the machine: by hand, at home, by an app; one or many at once."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from resources.times.countdown import FADE_SECONDS
+from tools.sim.life import CURRENT
+from tools.sim.machine import CURRENT_MACHINE, TITLES
+from tools.sim.open_api import order
+from wire.exchange import Request
+
+if TYPE_CHECKING:
+    from tools.sim.world import World
+
+# Of a crowd: the seconds in which all its orders come, and those that an order of an app is on its way.
+CROWD_SECONDS, WAY_SECONDS = 0.3, 0.1
+# A title is sent to its last second; so long before the sleep timer's end it begins to fade.
+LAST_SECONDS, TIMER_SECONDS = 1.0, 60.0
+
+
+def by_hand(world: World, name: str, value: str, *, local: bool = True) -> None:
+    """Set a data point as a button does, or (not ``local``) as the family does at home, whom no child lock stops."""
+    _ask(world, lambda dispatch: dispatch.request("PUT", name, value, local=local))
+
+
+def at_home(world: World, name: str, value: str) -> None:
+    """Set a data point by the machine's own CoAP or HTTP, behind what reads these."""
+    request = Request("PUT", (name,), payload=value.encode())
+    _ask(world, lambda dispatch: dispatch.handle(request))
+
+
+def _ask(world: World, work: Callable[[Any], Any]) -> None:
+    machine = world.machine
+    dispatch = getattr(machine.agent, "_dispatch", None)
+    if dispatch is None or machine.life is None:
+        return
+
+    async def ask() -> None:
+        await work(dispatch)
+
+    context = contextvars.Context()
+    context.run(CURRENT.set, machine.life)
+    context.run(CURRENT_MACHINE.set, machine)
+    machine.buried.append(world.loop.create_task(ask(), context=context))
+
+
+def by_app(world: World, name: str, value: str) -> None:
+    """Set a data point by the open API."""
+    api, apps = world.cloud.api, world.observer.apps
+    if api is not None:
+        world.observer.count("commands")
+        request = order(world.cloud.template.key, world.machine.name, name, value)
+        begin(world, apps.ask(api, request))
+
+
+def begin(world: World, work: Any) -> None:
+    """Let the cloud do something."""
+    task = world.cloud.run(work)
+    if task is not None:
+        world.cloud.buried.append(task)
+
+
+def crowd(world: World, chance: float) -> None:
+    """Let several give orders within milliseconds, now, at the end of the title, or when the sleep timer fades or ends it."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    match rng.choice(["now", "title", "title", "title", "fade", "timer"]):
+        case "now":
+            middle = CROWD_SECONDS
+        case "title":
+            by_hand(world, "play", rng.choice(TITLES))
+            world.later(2.0, lambda: by_hand(world, "player", '{"position": 999999}', local=False))
+            middle = 2.0 + LAST_SECONDS
+        case when:
+            by_hand(world, "sleep_timer", "1", local=False)
+            middle = TIMER_SECONDS - (FADE_SECONDS if when == "fade" else 0.0)
+    for _ in range(rng.randint(2, 6)):
+        at = middle + rng.uniform(-CROWD_SECONDS, CROWD_SECONDS) * rng.choice([1.0, 0.1])
+        give, way = rng.choice([(by_hand, 0.0), (at_home, 0.0), (by_app, WAY_SECONDS)])
+        value = rng.choice([*TITLES[:4], "next", "previous", "stop", "pause", "resume", "restart"])
+        work = functools.partial(give, world, "play", value)
+        world.later(max(0.0, at - way), work)
