@@ -23,6 +23,8 @@ LOOK_SECONDS = 2.0
 QUIET_SECONDS = 20.0
 # Between two looks for a mixer on a machine that has one that cannot be used.
 RETRY_SECONDS = 1.0
+# After this an output that has not taken its level, as one whose driver is stuck, is told again.
+AGAIN_SECONDS = 20.0
 # Between two looks at outputs that change all the time, as by a slider that is dragged.
 PACE_SECONDS = 0.005
 
@@ -48,6 +50,7 @@ class KeptLevel:
         self._looked_at: str | None = None
         self._missing = ""
         self._retry_at = 0.0
+        self._again_at: float | None = None  # an output has not taken its level
         self._mixer: Mixer = StandInMixer()
         self._known: Outputs | None = None
         self._kept: float | None = None
@@ -225,7 +228,7 @@ class KeptLevel:
     def _patience(self) -> float | None:
         """How long to wait for a sign of the mixer before looking at it."""
         if self._tells:
-            return None
+            return None if self._again_at is None else AGAIN_SECONDS
         is_free = self._missing or isinstance(self._mixer, StandInMixer)
         return LOOK_SECONDS if is_free or self._listeners else QUIET_SECONDS
 
@@ -240,22 +243,38 @@ class KeptLevel:
 
     async def _settle(self) -> Outputs:
         """Let all outputs have the level that they must have, and return them."""
+        again = self._again_at is not None and self._now() >= self._again_at
+        # As if they were new: what has not taken its level is else taken for one that rounds it.
+        known = None if again else self._known
         try:
             seen = now = await self._mixer.read()
-            settled = settle(now, self._known, self._kept, self.limit(), locked=self.locked())
+            settled = settle(now, known, self._kept, self.limit(), locked=self.locked())
             if settled.puts:
-                _log.info("volume: %.0f %% on %s", settled.level * 100, ", ".join(settled.puts))
+                told = _log.debug if again else _log.info
+                told("volume: %.0f %% on %s", settled.level * 100, ", ".join(settled.puts))
                 await self._mixer.put(settled.puts)
                 now = await self._mixer.read()
         except UnavailableError:
             self._known = None
             raise
         self._known = now.only(seen)
+        self._note_taken(now, settled.level, again=again)
         if not isinstance(self._mixer, StandInMixer):
             self._kept = settled.level
         if settled.turned:
             self.on_turn(settled.level)
         return now
+
+    def _note_taken(self, now: Outputs, level: float, *, again: bool) -> None:
+        """Note whether all outputs have taken the ``level``, and when those that have not are told ``again``."""
+        if all(is_near(found, level) for found in now.levels.values()):
+            self._again_at = None
+        elif again or self._again_at is None:
+            self._again_at = self._now() + AGAIN_SECONDS
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
     async def _look(self) -> None:
         """Look for a mixer if another one may be found.
@@ -267,7 +286,7 @@ class KeptLevel:
         """
         if self._tells:
             return
-        surroundings, now = self._surroundings(), asyncio.get_running_loop().time()
+        surroundings, now = self._surroundings(), self._now()
         if surroundings is not None and surroundings == self._looked_at:
             if not self._missing:
                 return

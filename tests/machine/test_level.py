@@ -258,6 +258,34 @@ async def test_an_output_that_does_not_take_the_level_is_never_answered_with_suc
     await level.set(0.5)
 
 
+async def test_an_output_that_was_stuck_above_the_limit_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Stuck(Card):
+        stuck = False
+
+        async def put(self, levels: Mapping[str, float]) -> None:
+            self.put_levels.append(levels["card"])
+            if not self.stuck:
+                self.level = levels["card"]
+
+    level = Machine(card := Stuck()).level()
+    level.limit = lambda: 0.5
+    await level.set(0.5)
+    card.stuck, card.level = True, 0.9
+    for _ in range(3):
+        assert await level.get() == 0.9  # told once, and not at each look
+    assert card.put_levels == [0.5, 0.5]
+    card.stuck = False
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + 25)
+    assert await level.get() == 0.5
+    card.level = 0.4  # a knob counts as before
+    assert await level.get() == 0.4
+    assert level.kept == 0.4
+
+
 async def test_a_card_with_coarse_steps_takes_the_nearest() -> None:
     class Coarse(Card):
         async def put(self, levels: Mapping[str, float]) -> None:
