@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from agent.link.outbox_rows import LATEST_ONLY
 from agent.link.outbox_store import Store
 from agent.voice.stream import LiveSender
+from machine.outputs import is_near
 from resources.dispatch import Dispatch
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.steps import level_of, step_of
@@ -25,7 +26,7 @@ from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
 from tools.sim.machine import CURRENT_MACHINE, Machine
 from tools.sim.open_api import Apps
-from tools.sim.promises import ROUNDING, START_SECONDS, Promises, watch_orders
+from tools.sim.promises import START_SECONDS, Promises, watch_orders
 from wire.abilities import PING
 from wire.codes import Code
 from wire.rules import parse_rules
@@ -255,7 +256,8 @@ class Observer:
         sounds = machine.sounds
         if limits is None or machine.agent is None or not sounds.device or sounds.stuck:
             return False
-        return sounds.level > level_of(parse_limits(limits, Limits()).max) + ROUNDING
+        loudest = level_of(parse_limits(limits, Limits()).max)
+        return sounds.level > loudest and not is_near(sounds.level, loudest)
 
     def _awake_since(self, view: View) -> float | None:
         ends = self.promises.timer_ends

@@ -28,8 +28,6 @@ KEPT = ("play_mode", "child_lock", "rules", "volume_limits", "microphone")
 TAPPED_SECONDS = 65.0
 # Seconds from a start until what was kept is looked at: the files are read by then.
 START_SECONDS = 30.0
-# A step's level in floating point, as mixers round it.
-ROUNDING = 0.003
 
 
 @dataclass(slots=True)

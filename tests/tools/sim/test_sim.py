@@ -147,6 +147,7 @@ LOST = {("e", 4): "volume"}
         ({"unlike_since": 900.0, "sounding": "a"}, "what_sounds_is_told"),
         ({"heard": ["it is open"]}, "mute_is_mute"),
         ({"open_since": 900.0}, "mute_is_mute"),
+        ({"last_order": ["a was ordered last, and b is loaded"]}, "the_last_order_wins"),
         ({"quiet_since": 900.0, "sounding": "a"}, "rules_are_kept"),
         ({"link_unlike_since": 900.0}, "status_is_true"),
         ({"files": 1000}, "all_is_bounded"),
