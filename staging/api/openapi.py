@@ -18,6 +18,7 @@ from fastapi.routing import APIRoute
 
 from staging.api.auth import read_headers
 from staging.api.envelope import PREFIX
+from wire.fields import INT64_MAX
 
 _HEADERS = {
     "app": ("X-IOT-APP", "the app's apikey"),
@@ -46,8 +47,21 @@ def describe(app: FastAPI, routers: Iterable[APIRouter]) -> dict[str, Any]:
                 _complete(operation, signed=is_signed(route))
         schema["components"]["schemas"].pop("HTTPValidationError", None)
         schema["components"]["schemas"].pop("ValidationError", None)
+        _make_whole(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _make_whole(part: Any) -> None:
+    """Write the ranges of integers as integers: FastAPI makes some of them floats, which round the largest up by one."""
+    if isinstance(part, dict):
+        for name in ("minimum", "maximum"):
+            if part.get("type") == "integer" and isinstance(part.get(name), float):
+                part[name] = min(int(part[name]), INT64_MAX)
+    for inner in (
+        part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    ):
+        _make_whole(inner)
 
 
 def routes_of(routers: Iterable[APIRouter]) -> list[APIRoute]:

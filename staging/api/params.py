@@ -118,7 +118,8 @@ def _name(value: str) -> str:
 
 Uuid = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{14}$"), AfterValidator(str.lower)]
 BindToken = Annotated[str, Field(pattern=r"^[0-9a-fA-F]{32}$")]
-Id = Annotated[int, BeforeValidator(_no_truth_value), Field(ge=0, le=INT64_MAX)]
+# The range stands inside of what comes before it: outside of it, the description would not have it as the schema's.
+Id = Annotated[Annotated[int, Field(ge=0, le=INT64_MAX)], BeforeValidator(_no_truth_value)]
 OptionalId = Annotated[Id | None, BeforeValidator(_empty_is_none)]
 
 UuidQuery = Annotated[Uuid, Query(alias="deviceUuid")]
@@ -147,7 +148,9 @@ EndQuery = Annotated[int | None, BeforeValidator(_end_time), _TIME, Query(alias=
 RealtimeKey = Annotated[str, Query(alias="propertyKey", min_length=1, max_length=64)]
 TokenQuery = Annotated[BindToken, Query()]
 PackageQuery = Annotated[Id, Query(alias="packageId")]
-LimitQuery = Annotated[int, _or_default(HISTORY_LIMIT_DEFAULT), Query(ge=1, le=HISTORY_LIMIT)]
+LimitQuery = Annotated[
+    Annotated[int, Field(ge=1, le=HISTORY_LIMIT)], _or_default(HISTORY_LIMIT_DEFAULT), Query()
+]
 PageQuery = Annotated[OptionalId, Query(alias="nextPage")]
 
 
@@ -174,9 +177,9 @@ class Listing:
 
 
 async def _listing(
-    start: Annotated[int, _or_default(0), Query(ge=0, le=INT64_MAX)] = 0,
+    start: Annotated[Annotated[int, Field(ge=0, le=INT64_MAX)], _or_default(0), Query()] = 0,
     limit: Annotated[
-        int, _or_default(LIST_LIMIT_DEFAULT), Query(ge=1, le=LIST_LIMIT)
+        Annotated[int, Field(ge=1, le=LIST_LIMIT)], _or_default(LIST_LIMIT_DEFAULT), Query()
     ] = LIST_LIMIT_DEFAULT,
 ) -> Listing:
     return Listing(start, limit)
@@ -201,7 +204,11 @@ class NameBody(DeviceBody):
     """PUT /device/name/update."""
 
     # The limit is of the name as it is kept, so it is only documented here.
-    name: Annotated[str, Field(json_schema_extra={"maxLength": NAME_LIMIT}), AfterValidator(_name)]
+    name: Annotated[
+        str,
+        Field(json_schema_extra={"minLength": 1, "maxLength": NAME_LIMIT}),
+        AfterValidator(_name),
+    ]
 
 
 class ControlBody(DeviceBody):

@@ -14,6 +14,7 @@ from staging.console.call import Call, ConsoleError, number_of, text_of
 from staging.identity.passwords import hash_password
 from staging.identity.rights import Role
 from staging.store import accounts, grants
+from staging.store.accounts import NAME_LIMIT
 from staging.store.grants import Which
 from staging.store.models import Account
 
@@ -31,7 +32,7 @@ async def listing(call: Call) -> Response:
 async def add(call: Call) -> Response:
     """Add an account; no other answer contains its password."""
     body = await call.body()
-    name, role = text_of(body, "name"), accounts.parse_role(body.get("role"))
+    name, role = text_of(body, "name", limit=NAME_LIMIT), accounts.parse_role(body.get("role"))
     call.done.target = f"{name}: {role}"
     password, hashed = await _new_password()
     account = await call.services.database.write(

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from staging.console.call import Call, ConsoleError, number_of, text_of, texts_of
 from staging.identity.oauth import Scope
 from staging.store import apps, product_setup
+from staging.store.accounts import NAME_LIMIT
 from staging.store.apps import AppType
 from wire.errors import FieldError
 
@@ -35,7 +36,7 @@ async def add(call: Call) -> Response:
     kind = text_of(body, "type")
     if kind not in set(AppType):
         raise FieldError("type", kind, "one of " + ", ".join(AppType))
-    name = call.done.target = text_of(body, "name")
+    name = call.done.target = text_of(body, "name", limit=NAME_LIMIT)
     app = await call.services.database.write(
         apps.add_app,
         name,

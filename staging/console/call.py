@@ -263,6 +263,14 @@ def texts_of(body: dict[str, Any], name: str) -> list[str]:
     return [item.strip() for item in value if item.strip()]
 
 
+def whole_of(body: dict[str, Any], name: str) -> int:
+    """Return a member that is a whole number, whose range the caller knows; raises FieldError."""
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FieldError(name, value, "a whole number")
+    return value
+
+
 def id_of(body: dict[str, Any], name: str) -> int:
     """Return a member that is an id; raises FieldError."""
     value = body.get(name)

@@ -74,7 +74,8 @@ async def unbind(call: Call) -> Response:
 async def rename(call: Call) -> Response:
     """Rename a device (open API 2.2)."""
     row = call.row
-    name = parse_text("name", text_of(await call.body(), "name"), devices.NAME_LIMIT)
+    text = text_of(await call.body(), "name", limit=devices.NAME_LIMIT)
+    name = parse_text("name", text, devices.NAME_LIMIT)
     now = call.services.clock()
     await call.services.database.write(devices.rename, row.device.id, name, now)
     call.console.hub.notify(row.device.uuid)

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
-from staging.console.call import Call, id_of, number_of, text_of
+from staging.console.call import Call, number_of, text_of, whole_of
 from staging.store import apps, devices, issue, product_setup, room
 from staging.store.models import Batch, Device, Product
 from wire.errors import FieldError
+from wire.names import NAME_MAX
 
 DEVICES_SHOWN = 200
 
@@ -27,11 +28,11 @@ async def listing(call: Call) -> Response:
 async def add(call: Call) -> Response:
     """Add a product with its test devices; no later answer contains their bind tokens."""
     body = await call.body()
-    name = text_of(body, "name")
+    name = text_of(body, "name", limit=NAME_MAX)
     template = text_of(body, "template", empty=True) if body.get("template") else None
     if template is not None and template not in product_setup.TEMPLATES:
         raise FieldError("template", template, f"one of {', '.join(product_setup.TEMPLATES)}")
-    count = id_of(body, "testDevices") if "testDevices" in body else product_setup.TEST_DEVICES
+    count = whole_of(body, "testDevices") if "testDevices" in body else product_setup.TEST_DEVICES
     call.done.target = name
 
     def work(session: Session) -> tuple[Product, Batch, list[Device]]:
@@ -48,8 +49,8 @@ async def add(call: Call) -> Response:
 async def add_batch(call: Call) -> Response:
     """Add a batch of devices; no later answer contains their bind tokens."""
     body = await call.body()
-    product_id, count = number_of(call, "product"), id_of(body, "count")
-    name = call.done.target = text_of(body, "name")
+    product_id, count = number_of(call, "product"), whole_of(body, "count")
+    name = call.done.target = text_of(body, "name", limit=product_setup.NAME_LIMIT)
 
     def work(session: Session) -> tuple[Batch, list[Device]]:
         now = call.services.clock()

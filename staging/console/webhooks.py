@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.responses import JSONResponse, Response
 
 from staging.alarm_rules import LIMITS
-from staging.console.call import Call, id_of, number_of, text_of
+from staging.console.call import Call, number_of, text_of, whole_of
 from staging.store import alarms, webhooks
 from staging.store.webhooks import HOOKS_LIMIT, URL_LIMIT
 from wire.errors import FieldError
@@ -63,7 +63,7 @@ async def remove(call: Call) -> Response:
 async def set_settings(call: Call) -> Response:
     """Say when alarms begin: numbers by the settings' names."""
     body = await call.body()
-    wanted = {name: id_of(body, name) for name in body}
+    wanted = {name: whole_of(body, name) for name in body}
     for name in wanted:
         if name not in LIMITS or name == OF_THE_SHELL:
             names = ", ".join(each for each in LIMITS if each != OF_THE_SHELL)
