@@ -8,8 +8,10 @@ Who calls it must recognise the records of its own table, because a leaf does no
 
 from __future__ import annotations
 
+import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from wire.records import dataclass
 
@@ -114,36 +116,65 @@ def _whole_part(log: bytes) -> _WholePart:
     magic, size = (int(n) for n in struct.unpack_from(">I4xI", log))
     if magic not in {0x377F0682, 0x377F0683} or size not in _SIZES:
         return _WholePart(0)
-    order = ">" if magic & 1 else "<"
-    checksum = _checksum(log[: _WAL_HEADER - 8], (0, 0), order)
+    order: _Order = "big" if magic & 1 else "little"
     part = _WholePart(size)
-    if checksum != struct.unpack_from(">II", log, 24):
+    if _checksum(log[: _WAL_HEADER - 8], order) != struct.unpack_from(">II", log, 24):
         return part
-    part.end = part.committed = _WAL_HEADER
     frame, salts = _FRAME_HEADER + size, log[16:24]
-    while part.end + frame <= len(log) and log[part.end + 8 : part.end + 16] == salts:
-        place = part.end
-        checksum = _checksum(
-            log[place : place + 8] + log[place + 24 : place + frame], checksum, order
-        )
-        if checksum != struct.unpack_from(">II", log, place + 16):
-            break
-        part.end += frame
-        if _is_commit(log, place, salts):
-            part.committed = part.end
+    places = range(_WAL_HEADER, len(log) - frame + 1, frame)
+    ours = list(itertools.takewhile(lambda place: log[place + 8 : place + 16] == salts, places))
+    sound = _sound_frames(log, frame, len(ours), order)
+    part.end = _WAL_HEADER + sound * frame
+    commits = (place for place in reversed(ours[:sound]) if _is_commit(log, place, salts))
+    part.committed = next((place + frame for place in commits), _WAL_HEADER)
     return part
 
 
+_Order = Literal["little", "big"]
+_SIGNS = {"little": "<", "big": ">"}
+_WORD = 0xFFFFFFFF
 _SIZES = frozenset(1 << power for power in range(9, 17))
 
 
-def _checksum(data: bytes, start: tuple[int, int], order: str) -> tuple[int, int]:
-    first, second = start
-    words = struct.unpack(f"{order}{len(data) // 4}I", data)
-    for place in range(0, len(words), 2):
-        first = (first + words[place] + second) & 0xFFFFFFFF
-        second = (second + words[place + 1] + first) & 0xFFFFFFFF
+def _checksum(data: bytes, order: _Order) -> tuple[int, int]:
+    """Return the checksum of a log's header, with which that of its first frame begins."""
+    first = second = 0
+    for place in range(0, len(data), 8):
+        first = first + int.from_bytes(data[place : place + 4], order) + second & _WORD
+        second = second + int.from_bytes(data[place + 4 : place + 8], order) + first & _WORD
     return first, second
+
+
+def _sound_frames(log: bytes, frame: int, count: int, order: _Order) -> int:
+    """Return how many of the first ``count`` frames have the checksum that follows from the frame before.
+
+    All frames are summed up side by side, each in 64 bits of one large number, which takes a tenth of the time of
+    one after another: each frame has its checksum in it, and so the begin of the next one's.
+    """
+    if not count:
+        return 0
+    told = [
+        struct.unpack_from(">II", log, place)
+        for place in (24, *(_WAL_HEADER + number * frame + 16 for number in range(count)))
+    ]
+    first, second = (_lanes([each[half] for each in told[:-1]], order) for half in (0, 1))
+    words = _lanes([_WORD] * count, order)
+    pairs = memoryview(log)[_WAL_HEADER : _WAL_HEADER + count * frame].cast("Q")
+    step = frame // 8
+    for place in (0, *range(_FRAME_HEADER // 8, step)):  # salts and checksum are not summed up
+        pair = int.from_bytes(pairs[place::step].tobytes(), order)
+        low, high = pair & words, pair >> 32 & words
+        one, other = (low, high) if order == "little" else (high, low)
+        first = first + one + second & words
+        second = second + other + first & words
+    right, other_right = (_lanes([each[half] for each in told[1:]], order) for half in (0, 1))
+    unlike = first ^ right | second ^ other_right
+    lanes = struct.unpack(f"{_SIGNS[order]}{count}Q", unlike.to_bytes(8 * count, order))
+    return next((number for number, lane in enumerate(lanes) if lane), count)
+
+
+def _lanes(numbers: Sequence[int], order: _Order) -> int:
+    return int.from_bytes(struct.pack(f"{_SIGNS[order]}{len(numbers)}Q", *numbers), order)
 
 
 def _page_size(database: bytes, log: bytes) -> int:

@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import sqlite3
+import struct
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -390,6 +391,47 @@ def test_random_bytes_never_raise() -> None:
         data = b"SQLite format 3\0" + chance.randbytes(chance.randrange(3 * PAGE))
         assert salvage(data, chance.randbytes(chance.randrange(9000))).damaged >= 0
         is_log_whole(data)
+
+
+def resummed(log: bytes, sign: str) -> bytes:
+    """Return a log with its checksums as sqlite.org/fileformat2 has them, word after word, in one order of bytes."""
+    made, size = bytearray(log), struct.unpack_from(">I", log, 8)[0]
+    made[3] = 0x83 if sign == ">" else 0x82
+    first = second = 0
+
+    def add(part: bytes) -> bytes:
+        nonlocal first, second
+        words = struct.unpack(f"{sign}{len(part) // 4}I", part)
+        for one, other in zip(words[::2], words[1::2], strict=True):
+            first = (first + one + second) % 2**32
+            second = (second + other + first) % 2**32
+        return struct.pack(">II", first, second)
+
+    made[24:32] = add(made[:24])
+    for at in range(32, len(made), 24 + size):
+        made[at + 16 : at + 24] = add(made[at : at + 8] + made[at + 24 : at + 24 + size])
+    return bytes(made)
+
+
+@pytest.mark.parametrize("sign", ["<", ">"])
+def test_a_log_is_whole_by_the_sums_of_either_order_and_any_damaged_word_is_seen(
+    killed: Path, sign: str
+) -> None:
+    real, frame = (killed / f"{NAME}-wal").read_bytes(), 24 + 4096
+    ours = [at for at in range(32, len(real), frame) if real[at + 8 : at + 16] == real[16:24]]
+    real = real[: ours[-1] + frame]  # behind them are those of before the log began anew
+    log = resummed(real, sign)
+    assert real in {resummed(real, "<"), resummed(real, ">")}
+    assert is_log_whole(log)
+    assert len(log) > 32 + 3 * frame
+    for place in (*range(0, 32, 4), *range(32, 56, 4), 32 + 24, 32 + frame + 2048, 32 + frame - 1):
+        assert not is_log_whole(flipped(log, place)), place
+    # A frame that is no commit and the last one: nothing was acknowledged of it, so nothing is lost with it.
+    assert is_log_whole(flipped(log, len(log) - 1))
+
+
+def flipped(log: bytes, place: int) -> bytes:
+    return log[:place] + bytes([log[place] ^ 1]) + log[place + 1 :]
 
 
 def test_rows_of_a_whole_file_are_all_read(closed: Path) -> None:
