@@ -53,10 +53,7 @@ def write_chime(path: Path) -> None:
     """Write the chime as a WAV file, 16-bit mono; raises OSError."""
     import wave  # noqa: PLC0415  # no start needs it
 
-    samples = array.array("h")
-    for hertz, seconds in NOTES:
-        count = int(RATE * seconds)
-        samples.extend(_sample(hertz, number / RATE, number / count) for number in range(count))
+    samples = chime_samples()
     if sys.byteorder == "big":
         samples.byteswap()
     with wave.open(str(path), "wb") as out:
@@ -66,9 +63,16 @@ def write_chime(path: Path) -> None:
         out.writeframes(samples.tobytes())
 
 
-def _sample(hertz: float, at: float, part: float) -> int:
-    swell = min(1.0, at / ATTACK_SECONDS) * (1.0 - part) ** 2
-    return int(PEAK * swell * math.sin(2 * math.pi * hertz * at))
+def chime_samples() -> array.array[int]:
+    """Return the chime's samples, 16 bits each; 20,000 take some milliseconds."""
+    samples, sin = array.array("h"), math.sin
+    for hertz, seconds in NOTES:
+        count, turn = int(RATE * seconds), 2 * math.pi * hertz / RATE
+        rises = int(RATE * ATTACK_SECONDS)
+        swells = [PEAK * (1.0 - number / count) ** 2 for number in range(count)]
+        swells[:rises] = [swell * number / rises for number, swell in enumerate(swells[:rises])]
+        samples.extend([int(swell * sin(turn * number)) for number, swell in enumerate(swells)])
+    return samples
 
 
 async def play_chime(player: Player, volume: int) -> SoundProof:

@@ -12,6 +12,7 @@ from typing import Any
 import agent.link.outbox
 import agent.product_points
 import agent.vitals
+import machine.chime
 import ota.launch.running
 import resources.energy.guard
 import resources.playing.deck
@@ -51,5 +52,7 @@ def slow_down() -> None:
     tree._project_version = functools.cache(tree._project_version)  # noqa: SLF001
     packages: Any = agent.product_points
     packages._mentions = functools.cache(packages._mentions)  # noqa: SLF001
+    chime: Any = machine.chime
+    chime.chime_samples = functools.cache(chime.chime_samples)  # they are always the same
     names: Any = time
     names.tzset = lambda: None  # the zone stays

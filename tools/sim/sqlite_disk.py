@@ -33,8 +33,10 @@ class Shared:
 
     levels: dict[int, int] = field(default_factory=dict)
     regions: list[Any] = field(default_factory=list)
-    slots: dict[int, dict[int, bool]] = field(default_factory=dict)
-    """By slot: which connections hold it, and whether alone."""
+    slots: tuple[dict[int, bool], ...] = field(
+        default_factory=lambda: tuple({} for _ in range(t.SHM_LOCKS_MAX))
+    )
+    """By slot: which files of connections hold it, and whether alone."""
 
 
 @dataclass(eq=False, slots=True)
@@ -75,8 +77,8 @@ class SqliteDisk:
         self._calls = calls
         self.rng = rng
         self._handles: dict[int, Handle] = {}
+        """By the place of SQLite's own structure, which is kept until the file is closed."""
         self._shared: dict[object, Shared] = {}
-        self._next = 1
         self._library = c.CDLL(_library())
         self._methods = self._make_methods()
         self._vfs = self._make_vfs()
@@ -121,8 +123,9 @@ class SqliteDisk:
 
     # The file system.
 
-    def _open(self, _vfs: Any, name: bytes | None, file: Any, flags: int, out: Any) -> int:
-        file.contents.methods = None
+    def _open(self, _vfs: Any, name: bytes | None, file: int, flags: int, out: Any) -> int:
+        made = t.File.from_address(file)
+        made.methods = None
         if name is None:
             descriptor, path = tempfile.mkstemp(prefix="sim-sqlite-")
             Path(path).unlink()
@@ -133,10 +136,8 @@ class SqliteDisk:
             if opened is None:
                 return t.CANTOPEN
             handle, flags = opened
-        number, self._next = self._next, self._next + 1
-        self._handles[number] = handle
-        file.contents.number = number
-        file.contents.methods = c.cast(c.pointer(self._methods), c.c_void_p)
+        self._handles[file] = handle
+        made.methods = c.addressof(self._methods)
         if out:
             out[0] = flags
         return t.OK
@@ -217,13 +218,9 @@ class SqliteDisk:
 
     # One file.
 
-    def _of(self, file: Any) -> Handle:
-        return self._handles[file.contents.number]
-
-    def _close(self, file: Any) -> int:
-        number = file.contents.number
-        handle = self._handles.pop(number)
-        self._release(handle, number)
+    def _close(self, file: int) -> int:
+        handle = self._handles.pop(file)
+        self._release(handle, file)
         self._calls.close(handle.descriptor)
         is_dead = handle.mount is not None and handle.mount.dead
         if handle.delete_on_close and not is_dead:
@@ -231,13 +228,13 @@ class SqliteDisk:
         return t.OK
 
     @staticmethod
-    def _release(handle: Handle, number: int) -> None:
-        handle.shared.levels.pop(number, None)
-        for holders in handle.shared.slots.values():
-            holders.pop(number, None)
+    def _release(handle: Handle, file: int) -> None:
+        handle.shared.levels.pop(file, None)
+        for holders in handle.shared.slots:
+            holders.pop(file, None)
 
-    def _read(self, file: Any, buffer: int, size: int, at: int) -> int:
-        handle = self._of(file)
+    def _read(self, file: int, buffer: int, size: int, at: int) -> int:
+        handle = self._handles[file]
         if handle.mount is not None and handle.mount.dead:
             return t.IOERR
         data = os.pread(handle.descriptor, size, at)
@@ -247,51 +244,51 @@ class SqliteDisk:
         c.memset(buffer + len(data), 0, size - len(data))
         return t.IOERR_SHORT_READ
 
-    def _write(self, file: Any, buffer: int, size: int, at: int) -> int:
-        handle = self._of(file)
+    def _write(self, file: int, buffer: int, size: int, at: int) -> int:
+        handle = self._handles[file]
         self._calls.pwrite(handle.descriptor, c.string_at(buffer, size), at)
         return t.OK
 
-    def _truncate(self, file: Any, size: int) -> int:
-        self._calls.ftruncate(self._of(file).descriptor, size)
+    def _truncate(self, file: int, size: int) -> int:
+        self._calls.ftruncate(self._handles[file].descriptor, size)
         return t.OK
 
-    def _sync(self, file: Any, _flags: int) -> int:
-        handle = self._of(file)
+    def _sync(self, file: int, _flags: int) -> int:
+        handle = self._handles[file]
         self._calls.fsync(handle.descriptor)
         if handle.sync_folder:
             self._sync_folder(handle.path)
             handle.sync_folder = False
         return t.OK
 
-    def _size(self, file: Any, out: Any) -> int:
-        out[0] = os.fstat(self._of(file).descriptor).st_size
+    def _size(self, file: int, out: Any) -> int:
+        out[0] = os.fstat(self._handles[file].descriptor).st_size
         return t.OK
 
     # Locks: none 0, shared 1, reserved 2, pending 3, exclusive 4.
 
-    def _lock(self, file: Any, level: int) -> int:
-        number, shared = file.contents.number, self._of(file).shared
-        others = [held for each, held in shared.levels.items() if each != number]
+    def _lock(self, file: int, level: int) -> int:
+        shared = self._handles[file].shared
+        others = [held for each, held in shared.levels.items() if each != file]
         highest = max(others, default=0)
         refused = highest >= 3 if level == 1 else highest >= 2
         if refused or (level == 4 and highest >= 1):
             return t.BUSY
-        shared.levels[number] = max(level, shared.levels.get(number, 0))
+        shared.levels[file] = max(level, shared.levels.get(file, 0))
         return t.OK
 
-    def _unlock(self, file: Any, level: int) -> int:
-        self._of(file).shared.levels[file.contents.number] = level
+    def _unlock(self, file: int, level: int) -> int:
+        self._handles[file].shared.levels[file] = level
         return t.OK
 
-    def _check(self, file: Any, out: Any) -> int:
-        out[0] = int(any(level >= 2 for level in self._of(file).shared.levels.values()))
+    def _check(self, file: int, out: Any) -> int:
+        out[0] = int(any(level >= 2 for level in self._handles[file].shared.levels.values()))
         return t.OK
 
     # The index of the write-ahead log.
 
-    def _shm_map(self, file: Any, number: int, size: int, extend: int, out: Any) -> int:
-        handle = self._of(file)
+    def _shm_map(self, file: int, number: int, size: int, extend: int, out: Any) -> int:
+        handle = self._handles[file]
         regions = handle.shared.regions
         if len(regions) <= number and not extend:
             out[0] = None
@@ -307,26 +304,24 @@ class SqliteDisk:
         out[0] = c.addressof(regions[number])
         return t.OK
 
-    def _shm_lock(self, file: Any, first: int, count: int, flags: int) -> int:
-        number, slots = file.contents.number, self._of(file).shared.slots
-        wanted = range(first, first + count)
+    def _shm_lock(self, file: int, first: int, count: int, flags: int) -> int:
+        slots = self._handles[file].shared.slots[first : first + count]
         if flags & t.SHM_UNLOCK:
-            for slot in wanted:
-                slots.get(slot, {}).pop(number, None)
+            for holders in slots:
+                holders.pop(file, None)
             return t.OK
         alone = bool(flags & t.SHM_EXCLUSIVE)
-        for slot in wanted:
-            others = {n: a for n, a in slots.get(slot, {}).items() if n != number}
-            if any(others.values()) or (alone and others):
-                return t.BUSY
-        for slot in wanted:
-            slots.setdefault(slot, {})[number] = alone
+        for holders in slots:
+            for other, is_alone in holders.items():
+                if other != file and (alone or is_alone):
+                    return t.BUSY
+        for holders in slots:
+            holders[file] = alone
         return t.OK
 
-    def _shm_unmap(self, file: Any, _delete: int) -> int:
-        number, shared = file.contents.number, self._of(file).shared
-        for holders in shared.slots.values():
-            holders.pop(number, None)
+    def _shm_unmap(self, file: int, _delete: int) -> int:
+        for holders in self._handles[file].shared.slots:
+            holders.pop(file, None)
         return t.OK
 
 

@@ -11,16 +11,18 @@ IOERR_FSYNC, IOERR_DELETE, IOERR_DELETE_NOENT = 1034, 2570, 5898
 OPEN_READONLY, OPEN_READWRITE, OPEN_CREATE, OPEN_DELETEONCLOSE = 1, 2, 4, 8
 OPEN_EXCLUSIVE, OPEN_MAIN_JOURNAL, OPEN_WAL = 0x10, 0x800, 0x80000
 IOCAP_POWERSAFE_OVERWRITE = 0x1000
+SHM_LOCKS_MAX = 8
 SHM_UNLOCK, SHM_LOCK, SHM_SHARED, SHM_EXCLUSIVE = 1, 2, 4, 8
 
 
 class File(c.Structure):
-    """A sqlite3_file: SQLite's pointer to the methods, then our number."""
+    """A sqlite3_file: SQLite's pointer to the methods."""
 
-    _fields_ = (("methods", c.c_void_p), ("number", c.c_int64))
+    _fields_ = (("methods", c.c_void_p),)
 
 
-FileP = c.POINTER(File)
+# Where a `File` is, as a number: an object of it for each call would take as long as many a call.
+FileP = c.c_void_p
 INT = c.POINTER(c.c_int)
 
 CLOSE = c.CFUNCTYPE(c.c_int, FileP)
