@@ -7,6 +7,7 @@ hours ago and is no reason for `base.clock` to disbelieve it: it is a lower boun
 from __future__ import annotations
 
 import ctypes
+import functools
 import time
 from datetime import datetime
 from pathlib import Path
@@ -55,5 +56,11 @@ def is_synchronised(told: Path = TOLD_BY_TIMESYNCD) -> bool:
     The kernel is asked first. The service's sandbox refuses the call, as it sets clocks too: there the
     file of timesyncd tells, and for another service a drop-in allows it (docs/care.md).
     """
-    answer: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    answer: int = _libc().adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     return 0 <= answer < TIME_ERROR or (answer < 0 and told.exists())
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    """Return the C library; to load it for each question would make new types that only the collector frees."""
+    return ctypes.CDLL(None)

@@ -23,7 +23,6 @@ from aiocoap.pipe import Pipe, run_driving_pipe
 from aiocoap.protocol import BlockwiseRequest
 from aiocoap.protocol import Request as ClientRequest
 from aiocoap.resource import Resource
-from aiocoap.tokenmanager import TokenManager
 
 from transport.blocks import is_valid_block
 from transport.coap import (
@@ -52,6 +51,7 @@ from transport.liveness import (
     probe_by_system,
 )
 from transport.messages import StreamMessages
+from transport.tokens import Asked, Tokens
 from wire.errors import WireError
 from wire.exchange import Answer, Handler, Terms
 from wire.framing import MAX_LENGTH, FrameDecoder, FramingError
@@ -100,7 +100,7 @@ class FramedEndpoint:
         context = _Context(loop=asyncio.get_running_loop(), serversite=_Site(), loggername="coap")
 
         # The same set-up as in aiocoap's Context for its own transports, with our layers.
-        tokens = TokenManager(context)
+        tokens = Tokens(context)
         messages = StreamMessages(tokens)
         interface = _FramedInterface(messages)
         messages.message_interface, tokens.token_interface = interface, messages
@@ -256,10 +256,13 @@ class _Context(aiocoap.Context):
         is_small = len(message.payload) <= PAYLOAD_LIMIT
         if not is_small or remote.maximum_block_size_exp != BLOCK_SIZE_EXPONENT:
             return await self.request(message).response
-        pipe = Pipe(message, self.log)
-        asked = _Request(pipe, self.loop, self.log)
-        (await self.find_remote_and_interface(message)).request(pipe)
-        answer = await asked.response
+        interface = await self.find_remote_and_interface(message)
+        asked = Asked(message, self.loop)
+        try:
+            interface.request(asked)
+            answer = await asked.response
+        finally:
+            asked.end()
         if answer.opt.block1 is not None:
             raise coap_error.UnexpectedBlock1Option("a block of a request that had none")
         # aiocoap's own way to the rest of a long answer has no other name.

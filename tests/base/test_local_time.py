@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def test_where_the_sandbox_refuses_the_kernels_answer_timesyncd_tells(
         def adjtimex(self, _: object) -> int:
             return -1
 
-    monkeypatch.setattr("base.local_time.ctypes.CDLL", lambda _: Refused())
+    monkeypatch.setattr("base.local_time._libc", Refused)
     assert not is_synchronised(tmp_path / "synchronized")
     (tmp_path / "synchronized").touch()
     assert is_synchronised(tmp_path / "synchronized")
@@ -83,6 +84,18 @@ def test_an_answer_of_the_kernels_is_not_overruled(
         def adjtimex(self, _: object) -> int:
             return base.local_time.TIME_ERROR
 
-    monkeypatch.setattr("base.local_time.ctypes.CDLL", lambda _: Unsynchronised())
+    monkeypatch.setattr("base.local_time._libc", Unsynchronised)
     (tmp_path / "synchronized").touch()
     assert not is_synchronised(tmp_path / "synchronized")
+
+
+def test_a_question_leaves_nothing_to_the_collector(tmp_path: Path) -> None:
+    is_synchronised(tmp_path / "none")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            is_synchronised(tmp_path / "none")
+        assert gc.collect() < 20
+    finally:
+        gc.enable()

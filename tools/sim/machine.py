@@ -19,6 +19,7 @@ from typing import Any
 import agent.app
 import agent.local.client
 import agent.points
+import base.local_time
 from agent.app import Agent
 from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings, VoiceSettings
 from audio.vad import VadKind
@@ -370,6 +371,9 @@ def bind_drivers() -> None:
     names.KeptLevel = functools.partial(KeptLevel, _find_mixer, lambda: "simulated")
     names.LogindPowerOff = lambda: SimPowerOff(own().switch_off)
     names.build_battery = lambda _settings: own().battery
+    # Neither a clock with a battery nor a time service, whatever the machine has that this runs on.
+    times: Any = base.local_time
+    times.has_clock = times.is_synchronised = lambda: False
     app: Any = agent.app
     # An agent that has started turns the collector on, and keeps all that is there from it: of a process that runs
     # seeds that would be all of them.

@@ -399,7 +399,7 @@ def resummed(log: bytes, sign: str) -> bytes:
     made[3] = 0x83 if sign == ">" else 0x82
     first = second = 0
 
-    def add(part: bytes) -> bytes:
+    def add(part: bytes | bytearray) -> bytes:
         nonlocal first, second
         words = struct.unpack(f"{sign}{len(part) // 4}I", part)
         for one, other in zip(words[::2], words[1::2], strict=True):
