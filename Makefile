@@ -197,7 +197,7 @@ $(COVERAGE)/lib: | setup
 	@PYTHONPATH= $(BIN)/pip install -q --no-deps --target $@ "coverage>=7.10"
 
 # The source is changed in one place at a time, and a test has to fail (docs/mutation.md). EACH=mutants of each subject; ONLY="framing files"; SEED=N.
-# KIND=sync or numbers: each removed sync, or each number a thousand times as large, in the whole product; UNDER="agent/link ota": there alone.
+# KIND="sync locks numbers smaller": each removed sync or lock, each number a thousand times as large or a thousandth, in the whole product; UNDER="agent/link ota": there alone; EACH=N: so many of them.
 mutation: setup $(COVERAGE)/lib
 	@$(BIN)/python -m tools.mutation $(if $(EACH),--each $(EACH)) $(if $(ONLY),--only $(ONLY)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(KIND),--kind $(KIND)) $(if $(UNDER),--under $(UNDER)) $(if $(WRITE),--write $(WRITE))

@@ -15,11 +15,16 @@ _TURNED: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
-# Times and sizes are tried a thousand times as large: a limit that nobody meets.
+# Times and sizes are tried a thousand times as large, a limit that nobody meets; and as small, which nothing should fit in.
 FACTOR = 1000
-_LARGER = f"is {FACTOR} times as large"
+_LARGER, _SMALLER = f"is {FACTOR} times as large", f"is a {FACTOR}th"
 # Kinds of which every place in the product is tried, each with a pattern of its changes; "asyncio" and PostgreSQL's pipeline sync no disk.
-KINDS: Mapping[str, str] = {"sync": "left out: .*(?<!a)(?<!pipeline_)sync", "numbers": _LARGER}
+KINDS: Mapping[str, str] = {
+    "sync": "left out: .*(?<!a)(?<!pipeline_)sync",
+    "numbers": _LARGER,
+    "smaller": _SMALLER,
+    "locks": "no context: .*lock",
+}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # A default that means none, one, or "the other way" is no limit.
 _PLAIN = {0, 1, -1}
@@ -39,8 +44,12 @@ class Mutant:
     lines: range = range(0)
 
 
-def mutants(file: str, source: str, pattern: str = "") -> Iterator[Mutant]:
-    """Yield the mutants of a module whose change has ``pattern``, a regular expression, in it."""
+def mutants(file: str, source: str, pattern: str | None = None) -> Iterator[Mutant]:
+    """Yield the mutants of a module whose change has ``pattern``, a regular expression, in it.
+
+    None: all but those of smaller numbers, which tell little of a limit that the larger ones do not.
+    """
+    pattern = f"^(?!.*{_SMALLER})" if pattern is None else pattern
     tree = parse(source)
     called = _called(tree)
     for index, node in enumerate(ast.walk(tree)):
@@ -89,14 +98,19 @@ def _changes(node: ast.AST) -> list[str]:
         case ast.Expr(value=ast.Call() | ast.Await() as value):
             found = [f"the call is left out: {ast.unparse(value).splitlines()[0][:60]}"]
         case ast.With() | ast.AsyncWith() if all(item.optional_vars is None for item in node.items):
-            found = ["the block has no context"]
+            expression = ast.unparse(node.items[0].context_expr)
+            found = [f"the block has no context: {expression.splitlines()[0][:60]}"]
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
-            found = [f"{name} {_LARGER}"] if _is_number(value) else []
+            found = _sizes(name) if _is_number(value) else []
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            found = [f"{name} {_LARGER}"] if _is_number(value) else []
+            found = _sizes(name) if _is_number(value) else []
         case ast.arguments():
-            found = [f"{name} {_LARGER}" for name in _defaults(node)]
+            found = [change for name in _defaults(node) for change in _sizes(name)]
     return found
+
+
+def _sizes(name: str) -> list[str]:
+    return [f"{name} {_LARGER}", f"{name} {_SMALLER}"]
 
 
 def _is_number(node: ast.expr) -> bool:
@@ -122,8 +136,13 @@ def _defaults(node: ast.arguments) -> dict[str, ast.expr]:
     return {name.arg: value for name, value in pairs if value is not None and _is_number(value)}
 
 
-def _times(value: ast.expr) -> ast.expr:
-    return ast.BinOp(value, ast.Mult(), ast.Constant(FACTOR))
+def _resized(value: ast.expr, change: str) -> ast.expr:
+    """Return a number a thousand times as large, or a thousandth of the same type that is not zero."""
+    if change.endswith(_LARGER):
+        return ast.BinOp(value, ast.Mult(), ast.Constant(FACTOR))
+    number = eval(ast.unparse(value), {"__builtins__": {}})  # noqa: S307  # an expression of numbers
+    whole = isinstance(number, int)
+    return ast.Constant((number // FACTOR or 1) if whole else number / FACTOR)
 
 
 def _apply(tree: ast.Module, node: ast.AST, change: str) -> None:
@@ -139,14 +158,12 @@ def _apply(tree: ast.Module, node: ast.AST, change: str) -> None:
         case ast.With() | ast.AsyncWith():
             _replace(tree, node, node.body)
         case ast.Assign(value=ast.expr() as value) | ast.AnnAssign(value=ast.expr() as value):
-            node.value = _times(value)
+            node.value = _resized(value, change)
         case ast.arguments():
             default = _defaults(node)[change.partition(" ")[0]]
-            node.defaults = [_times(one) if one is default else one for one in node.defaults]
-            node.kw_defaults = [
-                _times(one) if one is not None and one is default else one
-                for one in node.kw_defaults
-            ]
+            new = _resized(default, change)
+            node.defaults = [new if one is default else one for one in node.defaults]
+            node.kw_defaults = [new if one is default else one for one in node.kw_defaults]
         case _:
             raise ValueError(change)
 

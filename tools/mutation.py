@@ -3,14 +3,15 @@
 A suite that passes with a removed fsync, a deadline a thousand times too long or a turned condition proves nothing about
 them. Each mutant is run in a copy of the tree, by those of its room's tests that run the changed line, which coverage.py
 has noted in a run without a mutant; docs/mutation.md has what survived. `--only` chooses rooms, of which a sample is
-tried; `--kind` is every removed sync, or every number a thousand times as large, in the whole product or in the files
-below `--under`, by the module's own tests.
+tried; `--kind` is every removed sync or lock, or every number a thousand times as large or a thousandth, in the whole product
+or in the files below `--under`, or a sample of `--each` of them, by the module's own tests.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import tempfile
 import time
@@ -70,6 +71,8 @@ TESTS_OF_ROOMS: Mapping[str, tuple[str, ...]] = {
         "tests/staging/gateway/test_bounds.py",
     ),
 }
+# Mutants of a subject, where none is asked.
+EACH = 20
 # What every removed sync is run by first.
 _SYNCS = "tests/test_syncs.py"
 # Memory, where there is some: a run waits for the disk longer than it computes.
@@ -93,11 +96,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutation-", dir=scratch) as folder:
         tree = Copy(Path(folder) / "tree")
         if options.kind is None:
-            rows = [_sampled(tree, name, options.each, options.seed) for name in options.only]
+            each = EACH if options.each is None else options.each
+            rows = [_sampled(tree, name, each, options.seed) for name in options.only]
         else:
-            rows = [
-                _every(tree, options.kind, file) for file in _files(options.kind, options.under)
-            ]
+            found = _chosen(_of_kinds(options.kind, options.under), options.each, options.seed)
+            rows = [_tried(tree, *one) for one in found.items()]
     table = _table(rows)
     if options.write is not None:
         options.write.write_text(table, encoding="utf-8")
@@ -110,10 +113,12 @@ def _options() -> argparse.Namespace:
         prog="make mutation", description=__doc__.partition("\n")[0] if __doc__ else ""
     )
     parser.add_argument("--only", nargs="*", choices=SUBJECTS, default=list(SUBJECTS))
-    parser.add_argument("--each", type=int, default=20, help="mutants of each subject; 0: all")
+    parser.add_argument(
+        "--each", type=int, help=f"mutants of each subject ({EACH}), or of the kinds (all); 0: all"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--kind", choices=KINDS, help="every place of this kind, in the whole product"
+        "--kind", choices=KINDS, nargs="+", help="every place of these kinds, in the whole product"
     )
     parser.add_argument(
         "--under", nargs="*", default=list(PRODUCT), help="files or folders, with --kind"
@@ -122,12 +127,13 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read(file: str, pattern: str = "") -> list[Mutant]:
+def _read(file: str, pattern: str | None = None) -> list[Mutant]:
     return list(mutants(file, (ROOT / file).read_text(encoding="utf-8"), pattern))
 
 
-def _files(kind: str, under: Sequence[str]) -> list[str]:
-    """Return the product's files that have a place of a kind."""
+def _of_kinds(kinds: Sequence[str], under: Sequence[str]) -> list[Mutant]:
+    """Return the mutants of some kinds in the product's files."""
+    pattern = "|".join(KINDS[kind] for kind in kinds)
     places = [ROOT / name for name in under]
     files = sorted(
         str(file.relative_to(ROOT))
@@ -135,7 +141,16 @@ def _files(kind: str, under: Sequence[str]) -> list[str]:
         for file in ([place] if place.is_file() else place.rglob("*.py"))
         if "migrations/versions" not in str(file)
     )
-    return [file for file in files if _read(file, KINDS[kind])]
+    return [mutant for file in files for mutant in _read(file, pattern)]
+
+
+def _chosen(every: Sequence[Mutant], each: int | None, seed: int) -> dict[str, list[Mutant]]:
+    """Return a sample of mutants, or all of them, by their files."""
+    sample = random.Random(seed).sample(every, min(each or len(every), len(every)))  # noqa: S311  # a sample
+    files: dict[str, list[Mutant]] = {}
+    for mutant in sorted(sample, key=lambda one: (one.file, one.line, one.change)):
+        files.setdefault(mutant.file, []).append(mutant)
+    return files
 
 
 def _of_its_name(file: str) -> list[str]:
@@ -194,19 +209,20 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _every(tree: Copy, kind: str, file: str) -> Row:
-    found = _read(file, KINDS[kind])
-    left = _survivors(tree, kind, found, [_SYNCS]) if kind == "sync" else found
-    return Row(file, len(found), len(found), _survivors(tree, kind, left, own_tests(file)))
+def _tried(tree: Copy, file: str, found: Sequence[Mutant]) -> Row:
+    """Try mutants of one file: syncs by the tests of all syncs first, each then by the module's own."""
+    syncs = [mutant for mutant in found if re.search(KINDS["sync"], mutant.change)]
+    noticed = set(syncs) - set(_survivors(tree, syncs, [_SYNCS]))
+    left = [mutant for mutant in found if mutant not in noticed]
+    return Row(file, len(found), len(found), _survivors(tree, left, own_tests(file)))
 
 
-def _survivors(
-    tree: Copy, name: str, chosen: Sequence[Mutant], tests: Sequence[str]
-) -> list[Mutant]:
+def _survivors(tree: Copy, chosen: Sequence[Mutant], tests: Sequence[str]) -> list[Mutant]:
     if not chosen:
         return []
     if not tests or not tree.passes_unchanged(tests):
-        _say(f"{name}: its tests fail without a mutant: {' '.join(tests)}\n{tree.said}")
+        told = f"its tests fail without a mutant: {' '.join(tests)}\n{tree.said}"
+        _say(f"{chosen[0].file}: {told if tests else 'it has no tests of its own'}")
         return list(chosen)
     survived = []
     for number, mutant in enumerate(chosen, 1):
@@ -214,7 +230,7 @@ def _survivors(
         if lives:
             survived.append(mutant)
         what = "survived" if lives else "noticed"
-        _say(f"{name} {number}/{len(chosen)} {_place(mutant)}: {what}")
+        _say(f"{number}/{len(chosen)} {_place(mutant)}: {what}")
     return survived
 
 

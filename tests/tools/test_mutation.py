@@ -11,7 +11,7 @@ import pytest
 
 from tools import chosen_tests
 from tools.mutants import KINDS, Mutant, mutants
-from tools.mutation import PRODUCT, SUBJECTS, own_tests
+from tools.mutation import PRODUCT, SUBJECTS, _chosen, _of_kinds, own_tests
 from tools.mutation_tests import Ran, files_of, read_lines
 from tools.numbers import ROOT
 
@@ -25,7 +25,7 @@ from tools.numbers import ROOT
         ("x = a and b", "and becomes or", "x = a or b"),
         ("raise ValueError", "nothing is raised", "pass"),
         ("os.fsync(file)", "the call is left out: os.fsync(file)", "pass"),
-        ("with lock:\n    a = b", "the block has no context", "a = b"),
+        ("with lock:\n    a = b", "the block has no context: lock", "a = b"),
         ("TIMEOUT = 2.0", "TIMEOUT is 1000 times as large", "TIMEOUT = 2.0 * 1000"),
         ("_DAY = 24 * 60", "_DAY is 1000 times as large", "_DAY = 24 * 60 * 1000"),
         ("idle: float = 5", "idle is 1000 times as large", "idle: float = 5 * 1000"),
@@ -48,6 +48,35 @@ def test_each_default_of_a_function_is_a_mutant_of_its_own() -> None:
         "def f(a, b=0, c=2 * 1000, *, d, e=3.5, g='x'):\n    ...",
         "def f(a, b=0, c=2, *, d, e=3.5 * 1000, g='x'):\n    ...",
     ]
+
+
+@pytest.mark.parametrize(
+    ("source", "becomes"),
+    [
+        ("TIMEOUT = 2.0", "TIMEOUT = 0.002"),
+        ("LIMIT = 4 * 1024", "LIMIT = 4"),
+        ("idle: int = 5", "idle: int = 1"),
+        ("def f(*, a=-3.5): ...", "def f(*, a=-0.0035):\n    ..."),
+    ],
+)
+def test_a_number_becomes_a_thousandth_that_is_not_zero(source: str, becomes: str) -> None:
+    (mutant,) = mutants("m.py", source, KINDS["smaller"])
+    assert (mutant.source, mutant.change[-11:]) == (becomes, "is a 1000th")
+
+
+def test_locks_alone_are_chosen() -> None:
+    source = "with a.lock:\n    b\nwith suppress(c):\n    d\nasync def f():\n    async with e._locked():\n        g"
+    assert [mutant.line for mutant in mutants("m.py", source, KINDS["locks"])] == [1, 6]
+
+
+def test_a_sample_of_kinds_is_of_all_folders_and_the_same_for_a_seed() -> None:
+    every = _of_kinds(["locks", "sync"], ["base", "staging/store"])
+    assert len(every) > 10
+    files = _chosen(every, 10, 5)
+    assert files == _chosen(every, 10, 5) != _chosen(every, 10, 6)
+    assert sum(map(len, files.values())) == 10
+    assert all(mutant.file == file for file, found in files.items() for mutant in found)
+    assert sum(map(len, _chosen(every, None, 5).values())) == len(every)
 
 
 def test_syncs_alone_are_chosen() -> None:
@@ -99,9 +128,9 @@ def test_the_subjects_files_and_tests_are_there(name: str) -> None:
         ),
         ("async def f():\n    async with a:\n        b\n        c", "the block", [2]),
         ("class A:\n    def f(self):\n        g(\n            self)", "the call", [3, 4]),
-        ("def f(a=2):\n    b", "a is", []),  # a call that gives ``a`` does not run it
-        ("A = 2", "A is", []),
-        ("class A:\n    idle: float = 5", "idle is", []),
+        ("def f(a=2):\n    b", "a is 1000", []),  # a call that gives ``a`` does not run it
+        ("A = 2", "A is 1000", []),
+        ("class A:\n    idle: float = 5", "idle is 1000", []),
     ],
 )
 def test_a_mutant_has_the_lines_that_run_its_place(
