@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import gc
 import os
 import signal
 import sys
@@ -28,3 +30,25 @@ def test_and_the_next_one_does_not_see_it(tmp_path: Path) -> None:
     assert "STORY_LEFT_BEHIND" not in os.environ
     (tmp_path / "new").touch()
     assert (tmp_path / "new").stat().st_mode & 0o777 != 0o666 & ~0o111
+
+
+class _ParsesAtItsEnd:
+    """Garbage of a circle, which the collector alone ends; what it ends may format a traceback, which parses."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        ast.parse("[a for b in c]")
+
+
+def test_sources_are_parsed_whatever_the_collector_ends() -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(50, 1, 1)
+    try:
+        garbage = [_ParsesAtItsEnd() for _ in range(20)]
+        garbage.clear()
+        tree = ast.parse("x = f([a, b])\n" * 300)
+    finally:
+        gc.set_threshold(*before)
+    assert (len(tree.body), gc.isenabled()) == (300, True)
