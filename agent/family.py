@@ -73,16 +73,17 @@ class FamilyRoom:
             return Answer.from_text(Code.BAD_REQUEST, str(error))
         if family.bind_token is not None:
             self._add_secret(family.bind_token)
+        if family.since is not None and self.bind_token.is_news(family.since):
+            # Before it is noted: whatever ends this in between, the cloud's next try does it once more.
+            await self.ledger.forget(family.since / 1000)
+            await self.forget()
+            _log.info("family: it was unbound, what was heard is forgotten")
         try:
-            has_gone = await asyncio.to_thread(self.bind_token.take, family)
+            await asyncio.to_thread(self.bind_token.take, family)
         except OSError as error:
             return Answer.from_text(Code.SERVICE_UNAVAILABLE, f"family: {error.strerror}")
         if family.voice_days is not None:
             await self.ledger.note_days(family.voice_days)
-        if has_gone and family.since is not None:
-            await self.ledger.forget(family.since / 1000)
-            await self.forget()
-            _log.info("family: it was unbound, what was heard is forgotten")
         return Answer(Code.CHANGED)
 
     async def run(self, link: Link) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
+from base.tasks import ended
 from machine.errors import UnavailableError
 from machine.mixers import Mixer, StandInMixer, find_mixer, read_surroundings
 from machine.outputs import Outputs, is_near, ramp, ramp_steps, settle
@@ -196,11 +197,11 @@ class KeptLevel:
 
     async def close(self) -> None:
         """Watch no longer, and close the mixer."""
-        if self._following is not None:
-            self._following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._following
-        await self._mixer.close()
+        try:
+            if self._following is not None:
+                await ended(self._following)
+        finally:
+            await self._mixer.close()
 
     async def _follow(self) -> None:
         seen = self._known

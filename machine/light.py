@@ -13,10 +13,10 @@ import contextlib
 import logging
 from abc import ABC, abstractmethod
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
+from base.tasks import finished
 from machine.button_settings import NONE, LightSettings
 from machine.errors import UnavailableError
 from machine.gpio_chip import Flag, Lines, find_chip, open_lines
@@ -192,17 +192,3 @@ def find_light(settings: LightSettings) -> Light:
     if settings.led:
         return LedLight(settings.led)
     return GpioLight(settings) if settings.gpio != NONE else NoLight()
-
-
-async def finished(work: Coroutine[Any, Any, None]) -> None:
-    """Wait for the end of ``work`` however often this task is cancelled: nothing is left half done."""
-    task = asyncio.create_task(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError
-    task.result()

@@ -17,9 +17,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from base.backoff import Backoff
+from base.tasks import finished
 from machine.capture_child import BLOCK_BYTES, BLOCK_SECONDS
 from machine.capture_source import read_source
-from machine.light import Light, NoLight, finished
+from machine.light import Light, NoLight
 from machine.mpv_options import build_environment
 from machine.programs import kill
 from wire.records import dataclass

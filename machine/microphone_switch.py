@@ -6,10 +6,12 @@ Off is a file, on is none: what the file holds does not matter, so damage to it 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Protocol
 
 from base.files import fsync_path, write_atomically
+from base.threads import in_thread
 from machine.errors import UnavailableError
 
 # For people who look into the state folder.
@@ -62,9 +64,14 @@ class MicrophoneSwitch:
 
     async def _store(self, *, on: bool, why: str) -> None:
         try:
-            await asyncio.to_thread(self._remember, on)
+            await in_thread(self._remember, on)
         except OSError as error:
             raise UnavailableError(f"{why}: {error.strerror}") from error
+        except asyncio.CancelledError:
+            if on:  # the order has failed: a restart must find it off, as it is
+                with contextlib.suppress(OSError):
+                    await in_thread(self._remember, False)
+            raise
 
     def _remember(self, on: bool) -> None:  # noqa: FBT001  # to_thread passes by position
         if not on:

@@ -15,6 +15,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from base.tasks import ended
 from machine.errors import UnavailableError
 from machine.pulse_wire import (
     COOKIE_BYTES,
@@ -145,9 +146,7 @@ class PulseConnection:
     async def close(self) -> None:
         """End the connection."""
         self._end("closed")
-        self._reading.cancel()
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._reading
+        await ended(self._reading)
 
     async def _greet(self) -> None:
         auth = self.message(Command.AUTH).word(VERSION).blob(read_cookie(os.environ))

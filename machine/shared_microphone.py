@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from base.backoff import Backoff
+from base.tasks import ended
 from machine.capture_child import BLOCK_SECONDS
 from machine.light import Light
 from machine.microphone import BackEnd, Microphone, MicrophoneError, Take
@@ -84,10 +85,9 @@ class SharedMicrophone(Microphone):
         recording, self._recording = self._recording, None
         self._kept.clear()
         if recording is not None:
-            recording.cancel()
             self._closing = recording
             try:
-                await _ended(recording)
+                await ended(recording)
             finally:
                 self._closing = None
 
@@ -112,15 +112,3 @@ class SharedMicrophone(Microphone):
         finally:
             waiting.cancel()
             joined.cancel()
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Wait for the end of ``task`` however often this task is cancelled: closed is closed."""
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        raise asyncio.CancelledError

@@ -7,7 +7,6 @@ first that answers is taken. One dead family or server then costs a quarter of a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import itertools
 import os
@@ -106,7 +105,7 @@ async def connect(
                     return task.result(), address
                 errors.append(f"{address}: {_words(error)}")
     finally:
-        await _drop(trying)
+        _drop(trying)
     raise OSError("; ".join(errors) or "the host has no address")
 
 
@@ -127,10 +126,16 @@ def _words(error: BaseException) -> str:
     return os.strerror(number) if number else str(error) or type(error).__name__
 
 
-async def _drop(trying: dict[asyncio.Task[socket.socket], Address]) -> None:
-    """Break off the other tries, and close those that came through in the same moment."""
+def _drop(trying: dict[asyncio.Task[socket.socket], Address]) -> None:
+    """Break off the other tries, and close those that came through in the same moment.
+
+    Nothing is awaited: a cancellation of the caller would find the connection that was made, and nobody to close it.
+    """
     for task in trying:
         task.cancel()
-    for task in trying:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            (await task).close()
+        task.add_done_callback(_close)
+
+
+def _close(task: asyncio.Task[socket.socket]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result().close()

@@ -97,11 +97,16 @@ class BindToken:
             dict.fromkeys((self.profile.bind_token.lower(), self._flashed.bind_token.lower()))
         )
 
-    def take(self, family: Family) -> bool:
-        """Keep what the cloud tells; return whether a family has gone since the last time.
+    def is_news(self, since: int) -> bool:
+        """Return whether a family that has gone at ``since`` (Unix, ms) is not noted yet.
 
         A time before the known one is from a cloud whose clock was ahead, and is right now: were the later one kept,
         the next family would go unnoticed for years. Whatever is another time counts, since both may have happened.
+        """
+        return since != self._kept.since
+
+    def take(self, family: Family) -> None:
+        """Keep what the cloud tells.
 
         Raises:
             OSError: it is not on the disk, and nothing has changed.
@@ -116,7 +121,6 @@ class BindToken:
             if kept != before:
                 self._write(kept)
                 self._kept = kept
-            return kept.since != before.since
 
     def _write(self, kept: Kept) -> None:
         record = {

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from agent.local.keyring import FOLDER_NAME, Entry, Keyring
 from agent.local.sockets import LocalAccessError
+from base.tasks import finished
+from base.threads import in_thread
 from wire.lan_keys import Keys
 
 if TYPE_CHECKING:
@@ -75,9 +77,7 @@ class Clients:
 
     async def remove(self, name: str) -> None:
         """Forget a client; raises as `Keyring.remove`."""
-        async with self._lock:
-            await asyncio.to_thread(self._keyring.remove, name)
-            self._leave(name)
+        await finished(self._remove(name))
 
     def status(self) -> Mapping[str, object]:
         """Return each client's state, for ``status`` and ``story-agent lan list``; no secrets."""
@@ -92,8 +92,16 @@ class Clients:
                 told[name] = {"state": "not heard"}
         return told
 
+    async def _remove(self, name: str) -> None:
+        async with self._lock:
+            await asyncio.to_thread(self._keyring.remove, name)
+            self._leave(name)
+
     async def _change(self, name: str, make: Callable[[str, frozenset[bytes]], Keys]) -> Keys:
         _import()
+        return await finished(self._make(name, make))
+
+    async def _make(self, name: str, make: Callable[[str, frozenset[bytes]], Keys]) -> Keys:
         async with self._lock:
             keys = await asyncio.to_thread(make, name, frozenset(self._by_id))
             self._leave(name)
@@ -116,7 +124,7 @@ class Clients:
             async with self._lock:
                 if self._by_id.get(keys.client_id) != name:  # renewed meanwhile
                     raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-                await asyncio.to_thread(self._keyring.reserve, name, keys, number)
+                await in_thread(self._keyring.reserve, name, keys, number)
 
         self._contexts[name] = context_of(keys, entry.number, reserve)
         self._by_id[keys.client_id] = name

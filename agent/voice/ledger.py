@@ -16,6 +16,7 @@ from agent.link import Link, LinkError, ReportRejectedError
 from agent.voice.ledger_book import Book, Entry, dump_book, parse_book, spoken_of
 from base.backoff import Backoff
 from base.files import read_record, write_atomically
+from base.threads import in_thread
 from wire.abilities import VOICE_ERASE
 from wire.errors import WireError
 from wire.family import ERASE_LIMIT, erase_report
@@ -125,7 +126,7 @@ class Ledger:
             book = await self._read()
             result = change(book)
             try:
-                await asyncio.to_thread(write_atomically, self._path, dump_book(book), mode=0o600)
+                await in_thread(write_atomically, self._path, dump_book(book), mode=0o600)
             except OSError as error:
                 self._note_fault(f"{self._path}: {error.strerror}")
             else:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from base.clock import boot_id
+from base.tasks import ended
 from machine.errors import RefusedError, UnavailableError
 from machine.level import KeptLevel
 from machine.outputs import Outputs, decibels, is_same
@@ -177,9 +177,7 @@ class Loudness:
         """End all tasks, write the level, and close the mixer."""
         pending = "write" in self._tasks
         for task in list(self._tasks.values()):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await ended(task)
         if pending:
             await self._write_level()
         await self._level.close()

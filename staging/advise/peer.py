@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from base.tasks import ended
 from staging.advise.bench import Bench, Line
 from staging.advise.record import ENDED, SILENT, Arrival, Known, Probe, Trace
 from wire.abilities import NUMBER, PING
@@ -85,9 +86,7 @@ class Peer(ABC):
     async def forget(self) -> None:
         """End the reading without a word to the device."""
         if self._reading is not None:
-            self._reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
+            await ended(self._reading)
 
     # What a cloud answers.
 

@@ -80,6 +80,28 @@ async def test_a_family_that_has_gone_is_forgotten_once(house: House) -> None:
     assert (house.forgotten, await house.entries()) == (1, [])
 
 
+async def test_a_family_whose_order_is_broken_off_is_forgotten_by_the_next_try(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.room.note_session(Session(End.NOTHING))
+    await house.room.close()
+    order = put(Family(NEW, int(NOW * 1000) + 5))
+    begun, forget = asyncio.Event(), house.room.ledger.forget
+
+    async def hang(_until: float) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(house.room.ledger, "forget", hang)
+    handling = asyncio.create_task(house.room.handle(order))
+    await begun.wait()
+    handling.cancel()
+    await asyncio.wait([handling])
+    monkeypatch.setattr(house.room.ledger, "forget", forget)
+    await house.room.handle(order)
+    assert (house.forgotten, await house.entries()) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("request_", "code"),
     [

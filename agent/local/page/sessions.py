@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from base.files import read_record, write_atomically
+from base.threads import in_thread
 from wire.errors import FieldError, WireError
 from wire.fields import get_string, parse_object
 from wire.records import dataclass
@@ -102,7 +103,7 @@ class Sessions:
             kept = [asdict(each) for each in (self._sessions or {}).values()]
             data = json.dumps({"format": FORMAT, "sessions": kept}).encode()
             try:
-                await asyncio.to_thread(write_atomically, self._path, data, mode=0o600)
+                await in_thread(write_atomically, self._path, data, mode=0o600)
             except OSError as error:
                 _log.warning(
                     "device page: %s: %s: a log-in or log-out is forgotten at the next start",
