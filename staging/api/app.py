@@ -115,19 +115,35 @@ def _endpoints() -> FastAPI:
 
 
 def _add_description(app: FastAPI) -> None:
-    async def as_json() -> JSONResponse:
-        return JSONResponse(openapi.describe(app, ROUTERS))
+    """Serve the description, as everybody may read it: each text is made once, when it is first asked for."""
+
+    @cache
+    def described() -> bytes:
+        return bytes(JSONResponse(openapi.describe(app, ROUTERS)).body)
+
+    @cache
+    def page() -> str:
+        return openapi.page(openapi.describe(app, ROUTERS))
+
+    @cache
+    def javascript() -> str:
+        return clients.javascript(openapi.describe(app, ROUTERS), PREFIX)
+
+    @cache
+    def python() -> str:
+        return clients.python(openapi.describe(app, ROUTERS), PREFIX)
+
+    async def as_json() -> Response:
+        return Response(described(), media_type="application/json")
 
     async def as_page() -> HTMLResponse:
-        return HTMLResponse(openapi.page(openapi.describe(app, ROUTERS)), headers=_PAGE_HEADERS)
+        return HTMLResponse(page(), headers=_PAGE_HEADERS)
 
     async def as_javascript() -> Response:
-        text = clients.javascript(openapi.describe(app, ROUTERS), PREFIX)
-        return Response(text, media_type="text/javascript")
+        return Response(javascript(), media_type="text/javascript")
 
     async def as_python() -> Response:
-        text = clients.python(openapi.describe(app, ROUTERS), PREFIX)
-        return Response(text, media_type="text/x-python")
+        return Response(python(), media_type="text/x-python")
 
     app.add_api_route("/client.js", as_javascript, include_in_schema=False)
     app.add_api_route("/client.py", as_python, include_in_schema=False)

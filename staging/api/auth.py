@@ -10,11 +10,14 @@ the signature is verified, a response reveals nothing of the store.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from staging.api.admission import admit
 from staging.api.audited import Trail, rule_of
 from staging.api.failures import ApiError
 from staging.errors import ErrorCode, RefusedError
@@ -51,6 +54,8 @@ class Signed:
     """Who may use the route; None: it has no row in the table, so that nobody may."""
     trail: Trail = field(default_factory=Trail)
     """Takes who asks, for the audit log."""
+    admit: Callable[[], None] = lambda: None
+    """Tells the connection's server that the request is by somebody."""
 
 
 async def read_headers(request: Request) -> Signed:
@@ -63,7 +68,10 @@ async def read_headers(request: Request) -> Signed:
     except FieldError as error:
         raise unauthorized(str(error)) from error
     trail = request.state.trail = Trail()
-    return Signed(apikey, token, parsed, request.method != "GET", rule_of(request), trail)
+    return Signed(
+        apikey, token, parsed, request.method != "GET", rule_of(request), trail,
+        functools.partial(admit, request),
+    )  # fmt: skip
 
 
 SignedRequest = Annotated[Signed, Depends(read_headers)]
@@ -118,6 +126,7 @@ async def authenticate(
     _check_token(found, scope, services.clock())
     _check_role(found, signed.rule)
     signed.trail.note(found, uuid)
+    signed.admit()
     return found
 
 

@@ -2,24 +2,30 @@
 
 uvicorn waits for ever for the first request of a connection, for a body, and for a peer that stops reading. Here
 `staging.doorman` accepts, and a look each second ends what has stopped. One address may hold `CONNECTIONS_EACH`; one more
-takes the place of its oldest that asks nothing, so that whoever opens many keeps nobody else from asking.
+takes the place of its oldest that asks nothing, so that whoever opens many keeps nobody else from asking. Where all places
+are taken, those go that wait for their peer, of addresses first from which nobody ever proved who they are: thousands of
+addresses that ask, send or read slowly keep nobody out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from staging.crowd import DoorLimits, network_of
+from staging.api.admission import ADMIT
+from staging.crowd import KNOWN_LIMIT, DoorLimits, network_of
 from staging.doorman import Doorman, Settle
 from staging.proxies import TrustedProxies
 from wire.errors import show
@@ -38,6 +44,8 @@ KEEP_SECONDS = 9
 HTTP_CONCURRENCY = 1000
 # Open ones, those that have sent nothing yet among them.
 HTTP_OPEN = 1500
+# Places that are made at once where all are taken by strangers who wait: to look at all takes half a millisecond.
+ROOM_AT_ONCE = 16
 # Of one address: a school behind one router, or a benchmark.
 CONNECTIONS_EACH = 256
 # Seconds for a request's line and headers; a phone on a weak network sends them in one or two packets.
@@ -81,7 +89,8 @@ class ApiServer(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,  # `staging.proxies` reads them
                 ws="none",
-                limit_concurrency=HTTP_CONCURRENCY,
+                # `_make_room` counts: uvicorn would count those as well that have just been ended.
+                limit_concurrency=None,
                 timeout_keep_alive=KEEP_SECONDS,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             )
@@ -92,6 +101,7 @@ class ApiServer(uvicorn.Server):
         limits = DoorLimits(HTTP_OPEN, silent=HTTP_OPEN - HTTP_CONCURRENCY, begun_each=64)
         self._doorman = Doorman("API port", self._take, limits, exempt=self._proxies.trusts)
         self._sweeping: asyncio.TimerHandle | None = None
+        self._known: OrderedDict[str, None] = OrderedDict()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -116,7 +126,8 @@ class ApiServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     async def _take(self, sock: socket.socket, settle: Settle) -> None:
-        served = _Served(self._make_room, self.config, self.server_state, self.lifespan.state)
+        door = _Door(self._make_room, self._admit, self._known)
+        served = _Served(door, self.config, self.server_state, self.lifespan.state)
         secure = self._tls is not None and _begins_tls(sock)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
@@ -137,18 +148,24 @@ class ApiServer(uvicorn.Server):
             "ssl_shutdown_timeout": SHUTDOWN_SECONDS,
         }
 
+    def _admit(self, network: str) -> None:
+        """Remember an address from which somebody proved who it is."""
+        self._known[network] = None
+        if len(self._known) > KNOWN_LIMIT:
+            self._known.popitem(last=False)
+
     def _make_room(self, new: _Served) -> bool:
-        """Return whether a new connection may stay; the oldest that asks nothing may have to go for it."""
+        """Return whether a new connection may stay; others that wait for their peer may have to go for it."""
         if len(self.server_state.connections) <= CONNECTIONS_EACH:
             return True
-        everybody = [each for each in self._served() if each is not new]
+        everybody = [each for each in self._served() if each is not new and not each.is_ending]
         mine = [each for each in everybody if each.network == new.network]
         is_proxy = new.client is not None and self._proxies.trusts(new.client[0])
         if not is_proxy and len(mine) >= CONNECTIONS_EACH:
             return _end_oldest_idle(mine)
-        if len(everybody) >= HTTP_CONCURRENCY - 1:
-            return _end_oldest_idle(everybody)
-        return True
+        if len(self.server_state.tasks) >= HTTP_OPEN:
+            return False  # of connections that went meanwhile
+        return len(everybody) < HTTP_CONCURRENCY - 1 or _end_waiting(everybody)
 
     def _served(self) -> Iterable[_Served]:
         return (each for each in self.server_state.connections if isinstance(each, _Served))
@@ -179,14 +196,39 @@ def _end_oldest_idle(connections: Iterable[_Served]) -> bool:
     return True
 
 
+def _end_waiting(connections: Iterable[_Served]) -> bool:
+    """End the oldest that wait for their peer, one where only known ones do; return whether there was any."""
+    waiting = [each for each in connections if each.waits_for_peer]
+    strangers = [each for each in waiting if not each.is_known]
+    # The newest may be about to ask.
+    ended = heapq.nsmallest(
+        ROOM_AT_ONCE if strangers else 1, strangers or waiting, key=lambda each: each.made_at
+    )
+    for each in ended:
+        each.end()
+    return bool(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """What a connection asks of its server: whether it may stay, and which addresses are known."""
+
+    may_stay: Callable[[_Served], bool]
+    admit: Callable[[str], None]
+    known: Collection[str]
+
+
 class _Served(_HttpProtocol):
     """One connection, which knows how long it has been in its present state."""
 
-    def __init__(self, make_room: Callable[[_Served], bool], *uvicorns: Any) -> None:
+    def __init__(self, door: _Door, *uvicorns: Any) -> None:
         super().__init__(*uvicorns)
-        self._may_stay = make_room
+        self._door = door
+        self.app_state = {**self.app_state, ADMIT: self._admit}
         self.closed = asyncio.Event()
-        self.made = self.refused = False
+        self.made = self.refused = self.is_ending = False
+        self.is_known = False
+        """Whether somebody proved who it is, here or before from its address."""
         self.network = ""
         self.made_at = self.loop.time()
         # The request or the answer that was looked at last, since when, and how much had come or was unsent.
@@ -201,7 +243,8 @@ class _Served(_HttpProtocol):
         self.made = True
         if self.client is not None:
             self.network = network_of(self.client[0])
-        if not self._may_stay(self):
+            self.is_known = self.network in self._door.known
+        if not self._door.may_stay(self):
             self.refused = True
             transport.write(_BUSY)
             # Not at once: what has come already would make of it a reset, which the peer sees in its place.
@@ -234,8 +277,19 @@ class _Served(_HttpProtocol):
         cycle = getattr(self, "cycle", None)
         return cycle is None or bool(cycle.response_complete)
 
+    @property
+    def waits_for_peer(self) -> bool:
+        """Whether its peer must do something, to ask, to send or to read; else it is our turn."""
+        return self._phase() != "work"
+
+    def _admit(self) -> None:
+        if not self.is_known:
+            self.is_known = True
+            self._door.admit(self.network)
+
     def end(self) -> None:
         """Drop the connection."""
+        self.is_ending = True
         self.transport.abort()
 
     def is_stuck(self, now: float) -> bool:

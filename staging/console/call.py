@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 
 from staging.advise.desk import Desk
 from staging.advise.shelf import Shelf
+from staging.api.admission import admit
 from staging.api.failures import response_to
 from staging.bulk_jobs import Jobs
 from staging.console.assets import Assets
@@ -193,6 +194,8 @@ def open_endpoint(
     async def serve(request: Request) -> Response:
         console = cast("Console", request.app.state.console)
         session = console.sessions.find(request.cookies.get(COOKIE), use=use)
+        if session is not None:
+            admit(request)
         try:
             return await work(Visit(request, console, session))
         except ClientDisconnect:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from staging.api import http_server
+from staging.api.admission import ADMIT
 from staging.api.http_server import ApiServer
 from staging.identity import ca
 from staging.listening import listen
@@ -18,9 +19,20 @@ from staging.web_tls import WebTls, make_context
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
-    """Read the whole body, then say how it was asked."""
+    """Read the whole body, then say how it was asked; what is known, long, or goes on being worked at, the path says."""
     while (await receive()).get("more_body"):
         pass
+    if scope["path"] == "/known":
+        scope["state"][ADMIT]()
+    if scope["path"] == "/long":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(2**23)})
+        return
+    if scope["path"] == "/work":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"http ", "more_body": True})
+        await receive()  # the end of the connection
+        return
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]}
     )
@@ -136,6 +148,100 @@ async def test_where_all_ask_one_more_is_told_to_come_again(
         assert b"retry-after: 5" in told
         one.close()
         other.close()
+
+
+WORK = REQUEST.replace(b"/ HTTP", b"/work HTTP")
+KNOWN = REQUEST.replace(b"/ HTTP", b"/known HTTP")
+UNREAD = REQUEST.replace(b"/ HTTP", b"/long HTTP")
+WAITING = {
+    "nothing asked yet": REQUEST[:3],
+    "no end of a head": REQUEST[:-2] + b"X-Slow: ",
+    "no end of a body": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+    "an answer that is not read": UNREAD,
+    "nothing more to ask": REQUEST,
+}
+
+
+class Crowded:
+    """A server with few places, and strangers of an address each."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def connect(self, host: str, sent: bytes) -> asyncio.StreamReader:
+        """Connect from the loopback address ``host``, and send."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self._port, local_addr=(host, 0), limit=1024
+        )
+        self._writers.append(writer)
+        with contextlib.suppress(ConnectionError):
+            writer.write(sent)
+            await writer.drain()
+        return reader
+
+    async def ask(self, host: str, sent: bytes = REQUEST) -> asyncio.StreamReader:
+        """Connect and wait for the answer; return what reads on."""
+        reader = await self.connect(host, sent)
+        async with asyncio.timeout(30):
+            assert (await reader.readuntil(b"http ")).startswith(b"HTTP/1.1 200")
+        return reader
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def crowded(monkeypatch: pytest.MonkeyPatch, places: int = 8) -> AsyncIterator[Crowded]:
+    monkeypatch.setattr(http_server, "HTTP_CONCURRENCY", places + 1)
+    monkeypatch.setattr(http_server, "CONNECTIONS_EACH", 2)
+    monkeypatch.setattr(http_server, "ROOM_AT_ONCE", 2)
+    async with serving() as port:
+        crowd = Crowded(port)
+        try:
+            yield crowd
+        finally:
+            crowd.close()
+
+
+@pytest.mark.parametrize("sent", WAITING.values(), ids=WAITING)
+async def test_addresses_without_number_that_make_us_wait_keep_nobody_out(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    async with crowded(monkeypatch) as crowd:
+        member = await crowd.ask("127.1.0.1", KNOWN)
+        for number in range(20):
+            await crowd.connect(f"127.2.0.{number + 1}", sent)
+            await crowd.ask(f"127.3.0.{number + 1}")
+        assert not member.at_eof()  # whoever proved who it is keeps its connection
+        await crowd.ask("127.1.0.1")
+
+
+async def test_a_burst_takes_the_places_of_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them ends another one that waits, not the same one again."""
+    async with crowded(monkeypatch) as crowd:
+        waiting = [await crowd.ask(f"127.2.0.{number + 1}") for number in range(8)]
+        await asyncio.gather(*(crowd.ask(f"127.3.0.{number + 1}") for number in range(8)))
+        assert [await ended(reader) for reader in waiting[:6]] == [b""] * 6
+
+
+async def test_where_only_known_ones_wait_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with crowded(monkeypatch, places=3) as crowd:
+        members = [await crowd.ask(f"127.1.0.{number + 1}", KNOWN) for number in range(3)]
+        await crowd.ask("127.3.0.1")
+        assert await ended(members[0]) == b""
+        assert not any(reader.at_eof() for reader in members[1:])
+
+
+async def test_where_all_wait_for_us_one_more_is_told_to_come_again_from_any_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with crowded(monkeypatch, places=3) as crowd:
+        for number in range(3):
+            await crowd.ask(f"127.2.0.{number + 1}", WORK)
+        reader = await crowd.connect("127.3.0.1", REQUEST)
+        assert (await ended(reader)).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_one_port_speaks_tls_and_plain_http(certificates: ca.Certificates) -> None:
