@@ -32,7 +32,9 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
     _check_whole_restored(data)
     if path is not None:
         check_there(data, path)
-        if looks and path.exists():
+        if not path.exists() or not path.stat().st_size:
+            mark.forget(path)  # of the one that somebody has removed, to begin anew
+        elif looks:
             check_sound(path, soundness.LOOK_SECONDS)
     database = Database(where)
     database.journal = TakenBack(data).append

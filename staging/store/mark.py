@@ -46,27 +46,36 @@ class StoreMark:
         """Number the transactions of the store at ``path``, which is open in this process alone for writing."""
         self._path = log_of(path, END)
         self._state: State | None = None
-        self._changes = 0
+        self._counted: tuple[sqlite3.Connection, int] | None = None
+        """The connection, and how much had been changed by it when its last transaction was counted."""
         self._handle: int | None = None
 
     def count(self, session: Session) -> State | None:
-        """Give the transaction of ``session`` the next number; None: it has changed nothing."""
+        """Give the transaction of ``session`` the next number; None: it has changed nothing.
+
+        It has that number once `keep` is told of its commit: one that fails leaves the store as it was.
+        """
         raw = session.connection().connection.driver_connection
-        if not isinstance(raw, sqlite3.Connection) or raw.total_changes == self._changes:
+        if not isinstance(raw, sqlite3.Connection) or not self._has_changed(raw):
             return None
-        self._changes = raw.total_changes
         found = self._state or _read(raw)
         if not found.store:
             found = State(1 + secrets.randbelow(NUMBERS - 1), found.number)
             raw.execute(f"PRAGMA application_id={found.store}").close()
-        self._state = State(found.store, (found.number + 1) % NUMBERS)
-        raw.execute(f"PRAGMA user_version={self._state.number}").close()
-        return self._state
+        counted = State(found.store, (found.number + 1) % NUMBERS)
+        raw.execute(f"PRAGMA user_version={counted.number}").close()
+        return counted
+
+    def _has_changed(self, raw: sqlite3.Connection) -> bool:
+        known, before = self._counted or (raw, 0)
+        self._counted = raw, raw.total_changes
+        return raw.total_changes != (before if known is raw else 0)
 
     def keep(self, state: State | None) -> None:
         """Note a transaction that is committed; where that cannot be written, the one before stays noted."""
         if state is None:
             return
+        self._state = state
         with contextlib.suppress(OSError):
             if self._handle is None:
                 flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
@@ -78,6 +87,12 @@ class StoreMark:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def forget(path: Path) -> None:
+    """Remove the mark of a store that was in this place: another one begins there."""
+    with contextlib.suppress(OSError):
+        log_of(path, END).unlink(missing_ok=True)
 
 
 def find_fault(path: Path) -> Fault | None:

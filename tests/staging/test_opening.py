@@ -101,6 +101,26 @@ def test_a_new_folder_and_another_store_in_it(tmp_path: Path, data: DataDir) -> 
 
 
 @pytest.mark.one_database
+def test_a_store_begun_anew_has_nothing_of_the_one_before(data: DataDir) -> None:
+    for harm in (Path.unlink, empty):
+        with closing(open_store(data, data.database, looks=True)) as store:
+            for _ in range(3):
+                store.call(devices.add, None, 0)
+        harm(data.database)
+        with pytest.raises(
+            StagingError, match=r"begin with an empty store, remove \S+\.store-made"
+        ):
+            open_store(data, data.database)
+        data.made.unlink()  # as it says
+        with closing(
+            open_store(data, data.database)
+        ) as store:  # a command's, which numbers nothing
+            store.call(devices.add, None, 0)
+        with closing(open_store(data, data.database, looks=True)) as store:
+            assert len(store.call(devices.views)) == 1
+
+
+@pytest.mark.one_database
 def test_a_log_holds_what_the_file_lacks(data: DataDir, tmp_path: Path) -> None:
     """A file that is shorter than it says is whole where its log has the rest."""
     copy = tmp_path / "copy.sqlite"

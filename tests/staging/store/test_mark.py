@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.orm import Session
 
 from staging.store import Database, devices, mark
 from staging.store.mark import NUMBERS, State, StoreMark
@@ -204,3 +205,41 @@ def test_a_mark_that_cannot_be_written_hinders_nothing(tmp_path: Path, blank_sto
         store.mark = StoreMark(path)
         store.call(devices.add, None, 0)
     assert mark.find_fault(path) is None
+
+
+def test_a_commit_that_fails_takes_neither_the_stores_name_nor_a_number(
+    tmp_path: Path, blank_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cloud.sqlite"
+    shutil.copy(blank_store, path)
+
+    def fail(self: StoreMark, session: Session) -> State | None:
+        count(self, session)
+        raise RuntimeError
+
+    count = StoreMark.count
+    with closing(Database(path)) as store:
+        store.mark = StoreMark(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(StoreMark, "count", fail)
+            with pytest.raises(RuntimeError):
+                store.call(devices.add, None, 0)
+        store.call(devices.add, None, 0)
+    with closing(sqlite3.connect(path)) as connection:
+        (name,), (number,) = (
+            connection.execute(f"PRAGMA {each}").fetchone()
+            for each in ("application_id", "user_version")
+        )
+    assert Path(f"{path}-mark").read_bytes() == f"{name:08x} {number:08x}\n".encode()
+    assert (name > 0, number) == (True, 1)
+
+
+def test_a_transaction_of_a_new_connection_has_a_number(tmp_path: Path, blank_store: Path) -> None:
+    path = tmp_path / "cloud.sqlite"
+    shutil.copy(blank_store, path)
+    kept = StoreMark(path)
+    for number in (1, 2, 3):  # the last two: each changes as much as the one before
+        with closing(Database(path)) as store:
+            store.mark = kept
+            store.call(devices.add, None, 0)
+        assert Path(f"{path}-mark").read_bytes().endswith(f" {number:08x}\n".encode())
