@@ -243,7 +243,7 @@ def restore(
     A restoring that was broken off is ended by the same call.
 
     Returns:
-        What the backup holds, and the folders with what was there: one, two where the store is on another disk.
+        What the backup holds, and the folders with what was there: one, two where the store is behind another mount.
 
     Raises:
         StagingError: a server runs, the backup is not whole, what was taken back since is not known, or PostgreSQL
@@ -258,11 +258,11 @@ def restore(
         locked(
             data.root / ".serve.lock", "a story-cloud serve runs on it: stop it first", timeout=0
         ),
-        _told_of_room(data.root, data.root),
         _working(data.root / WORK) as work,
     ):
-        made = _unpack(file, work)
-        made = replace(made, taken_back=_take_back_again(data, file, work / STORE, wanted))
+        with _told_of_room(data.root, data.root):
+            made = _unpack(file, work)
+            made = replace(made, taken_back=_take_back_again(data, file, work / STORE, wanted))
         return made, _put(data, work, where, file, made.files, wanted)
 
 
@@ -284,42 +284,64 @@ def _put(
     What needs room is done first. From the first change to the last a note tells every start that they do not belong together.
     """
     path = engine.file_of(where)
-    path = None if path is None else Path(os.path.realpath(path))
-    ready = None if path is None else _make_ready(work / STORE, path)
-    try:
-        told = f"{file.absolute()}\n".encode("utf-8", "surrogateescape")
-        write_atomically(data.restoring, told, mode=SECRET_MODE)
-    except OSError:
-        if ready is not None:
-            ready.unlink()
-        raise
     if path is None:
-        _put_rows(data, work, where, wanted)
-    aside = _put_aside(data, path, names, wanted.label)
-    for name in names:
-        (work / PREFIX / name).rename(data.root / name)
-    if path is not None and ready is not None:
-        ready.replace(path)
-        fsync_path(path.parent)
-    fsync_path(data.root)
-    data.restoring.unlink()
-    fsync_path(data.root)
-    return aside
-
-
-def _make_ready(copy: Path, path: Path) -> Path:
+        _put_rows(data, work, where, file, wanted)
+        return _exchange(data, None, work, names, wanted.label)
+    path = Path(os.path.realpath(path))
     with _told_of_room(path, path.parent):
-        return copies.make_ready(copy, path)
-
-
-def _put_rows(data: DataDir, work: Path, where: Path | str, wanted: Wanted) -> None:
-    """Put a store into a PostgreSQL; where that refuses, nothing is changed."""
+        ready = copies.make_ready(work / STORE, path)
     try:
-        with closing(_keys(data)) as keys:
-            copies.copy_in(work / STORE, where, keys, replace=wanted.replace)
-    except StagingError:
-        data.restoring.unlink(missing_ok=True)
+        _note(data, where, file)
+    except BaseException:
+        ready.unlink()
         raise
+    return _exchange(data, (ready, path), work, names, wanted.label)
+
+
+def _note(data: DataDir, where: Path | str, file: Path) -> None:
+    """Note that from now on the parts of a folder are not of one time: the backup, and the store."""
+    told = f"{file.absolute()}\n{engine.shown(engine.locate(where))}\n"
+    with _told_of_room(data.root, data.root):
+        write_atomically(data.restoring, told.encode("utf-8", "surrogateescape"), mode=SECRET_MODE)
+
+
+def _put_rows(data: DataDir, work: Path, where: Path | str, file: Path, wanted: Wanted) -> None:
+    """Put a store into a PostgreSQL; where that refuses, nothing is changed.
+
+    Rows that a restoring that was broken off has put there are replaced without ``--replace``.
+    """
+    noted = data.restoring.read_text("utf-8", "replace") if data.restoring.exists() else ""
+    may_replace = wanted.replace or engine.shown(engine.locate(where)) in noted.splitlines()[1:]
+    with closing(_keys(data)) as keys:
+        copies.copy_in(
+            work / STORE, where, keys, replace=may_replace,
+            before_commit=lambda: _note(data, where, file),
+        )  # fmt: skip
+
+
+def _exchange(
+    data: DataDir, store: tuple[Path, Path] | None, work: Path, names: tuple[str, ...], label: str
+) -> tuple[Path, ...]:
+    """Put aside what is there and what was unpacked in its place, the ``store`` from one path to the other; end the note.
+
+    A disk that fails in between is a StagingError; the same command goes on.
+    """
+    try:
+        aside = _put_aside(data, None if store is None else store[1], names, label)
+        for name in names:
+            (work / PREFIX / name).rename(data.root / name)
+        if store is not None:
+            store[0].replace(store[1])
+            fsync_path(store[1].parent)
+        fsync_path(data.root)
+        data.restoring.unlink()
+        fsync_path(data.root)
+    except OSError as error:
+        raise StagingError(
+            f"{data.root}: the restoring was broken off ({error.strerror}): mend that and repeat it; what was there is in "
+            "replaced-*"
+        ) from error
+    return aside
 
 
 def _take_back_again(data: DataDir, file: Path, copy: Path, wanted: Wanted) -> int:
@@ -381,8 +403,12 @@ def _put_aside(
 
 
 def _are_together(one: Path, other: Path) -> bool:
-    """Return whether a file can be renamed from one folder to the other."""
-    return one.stat().st_dev == other.stat().st_dev
+    """Return whether a file can be renamed from one folder to the other: not between two mounts, be they of one disk."""
+    try:
+        (one / ".no such file").rename(other / ".no such file")
+    except OSError as error:
+        return error.errno != errno.EXDEV  # which the system looks at before the file
+    return True
 
 
 def _new_folder(parent: Path, name: str) -> Path:

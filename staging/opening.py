@@ -49,7 +49,7 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
 def _check_whole_restored(data: DataDir) -> None:
     """Refuse a folder in which a restoring was broken off: store, CA and keys are not of one time."""
     try:
-        file = data.restoring.read_text("utf-8", "replace").strip()
+        file, *_ = data.restoring.read_text("utf-8", "replace").splitlines() or ["FILE"]
     except FileNotFoundError:
         return
     except OSError:

@@ -68,6 +68,7 @@ def _restore(options: argparse.Namespace) -> Result:
     value = {
         **made.to_json(),
         "replaced": str(asides[0]) if asides else None,
+        "replacedToo": [str(each) for each in asides[1:]],
         "takenBack": made.taken_back,
     }
     lines = [f"restored the backup of {made.time}: {_about(made)}"]

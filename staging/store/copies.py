@@ -124,10 +124,18 @@ def _sealed(row: Mapping[str, Any], keys: VoiceKeys, used: set[bytes]) -> Any:
     return value
 
 
-def copy_in(copy: Path, where: Path | str, keys: VoiceKeys, *, replace: bool) -> None:
+def copy_in(
+    copy: Path,
+    where: Path | str,
+    keys: VoiceKeys,
+    *,
+    replace: bool,
+    before_commit: Callable[[], object] = lambda: None,
+) -> None:
     """Put a copy, which may be of an older schema, into a PostgreSQL.
 
-    ``replace``: whether rows that are there may be deleted.
+    ``replace``: whether rows that are there may be deleted. ``before_commit`` is called when nothing else can refuse;
+    what it raises undoes all.
 
     Raises:
         StagingError: there are rows already, a cloud runs on it, or the database cannot be used.
@@ -146,6 +154,7 @@ def copy_in(copy: Path, where: Path | str, keys: VoiceKeys, *, replace: bool) ->
             _empty(writing, engine.shown(url), replace=replace)
             _copy_rows(reading, writing, lambda row: _sealed(row, keys, used))
             _set_counters(writing)
+            before_commit()
     except SQLAlchemyError as error:
         raise StagingError(f"{engine.shown(url)}: {engine.reason(error)}") from error
     keys.keep(used)  # none is left of what was there before

@@ -5,6 +5,8 @@ Tests staging.store.copies too.
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -17,7 +19,7 @@ import pytest
 from staging import backup
 from staging.backup import Wanted
 from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
-from staging.errors import StagingError
+from staging.errors import StagingError, StoreFaultError
 from staging.opening import open_store
 from staging.store import Database, copies, devices, soundness
 from staging.store.engine import file_of
@@ -98,6 +100,37 @@ def test_a_new_folder_and_another_store_in_it(tmp_path: Path, data: DataDir) -> 
     with pytest.raises(StagingError, match=r"other\.sqlite: is missing"):
         open_store(data, other)
     open_store(data, data.database).close()
+
+
+@pytest.mark.one_database("postgresql")
+def test_a_restoring_into_a_postgresql_is_ended_by_the_same_call(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = DataDir(tmp_path / "old").create(), DataDir(tmp_path / "new").create()
+    with closing(open_store(old, old.database)) as store:
+        store.call(devices.add, UUID, 0)
+    (old.root / "ca").mkdir()
+    (old.root / "ca" / "ca.key").write_text("the key")
+    file = tmp_path / "saved.tar"
+    backup.make(old, old.database, file, 0)
+    wanted = Wanted("then", forgets=True)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backup, "_put_aside", fail)  # its rows are there, its CA is not
+        with pytest.raises(StagingError, match="was broken off"):
+            backup.restore(new, where, file, wanted)
+    with pytest.raises(StoreFaultError, match=r"repeat `story-cloud restore \S+saved\.tar`"):
+        open_store(new, where)
+    backup.restore(new, where, file, wanted)
+    assert (new.root / "ca" / "ca.key").read_text() == "the key"
+    with closing(open_store(new, where)) as store:
+        assert [view.device.uuid for view in store.call(devices.views)] == [UUID]
+    with pytest.raises(StagingError, match=r"has rows in .*; --replace"):
+        backup.restore(new, where, file, wanted)
+    open_store(new, where).close()  # nothing was changed
 
 
 @pytest.mark.one_database

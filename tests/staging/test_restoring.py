@@ -147,6 +147,55 @@ def test_a_restoring_without_room_changes_nothing(
         assert not list(data.root.glob("replaced-*"))
 
 
+def test_the_disk_that_is_full_is_told(
+    data: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "disk" / "cloud.sqlite"
+    other.parent.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfile", full)
+        with pytest.raises(StagingError, match=f"^{other}: its disk is full"):
+            backup.restore(data, other, tmp_path / "saved.tar", Wanted("then"))
+
+
+def test_a_restoring_whose_disk_fails_in_between_says_to_repeat_it(
+    data: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_new_folder", "fsync_path"):
+        with monkeypatch.context() as patch:
+            patch.setattr(backup, name, full)
+            with pytest.raises(StagingError, match=r"was broken off \(No space left .* repeat it"):
+                restore(data)
+        with pytest.raises(StoreFaultError, match=r"repeat `story-cloud restore \S+saved\.tar`"):
+            open_store(data, data.database)
+    restore(data)
+    assert uuids(data) == {OLD}
+    assert (data.ca / "ca.key").read_text() == "old"
+
+
+def test_a_store_behind_another_mount_of_the_same_disk(
+    data: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a container has its volumes: two folders of one disk, and no file can be renamed from one to the other."""
+    (tmp_path / "mount").mkdir()
+    store = tmp_path / "mount" / "cloud.sqlite"
+    shutil.copy(data.database, store)
+    rename = os.rename
+
+    def within_a_mount(source: Any, target: Any) -> None:
+        if (tmp_path / "mount" in Path(source).parents) != (
+            tmp_path / "mount" in Path(target).parents
+        ):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", within_a_mount)
+    _, asides = backup.restore(data, store, tmp_path / "saved.tar", Wanted("then"))
+    assert asides == (tmp_path / "mount" / "replaced-then", data.root / "replaced-then")
+    assert (asides[0] / "cloud.sqlite").exists()
+    assert uuids(data, store) == {OLD}
+
+
 def test_a_backup_without_room_leaves_the_one_before(
     data: DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
