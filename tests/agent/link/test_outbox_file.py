@@ -107,6 +107,19 @@ async def test_what_is_delivered_is_deleted_after_ten_seconds(tmp_path: Path) ->
     await outbox.close()
 
 
+async def test_what_is_delivered_is_deleted_at_once_when_it_is_64_reports(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / NAME, 10**6)
+    await outbox.open()
+    for number in range(64):
+        await outbox.put(f"point {number}", number)
+    reports = await outbox.take(64)
+    await outbox.finish(reports[:63], at_once=False)
+    assert rows_in(tmp_path / NAME) == 64
+    await outbox.finish(reports[63:], at_once=False)
+    assert rows_in(tmp_path / NAME) == 0
+    await outbox.close()
+
+
 async def test_what_the_disk_refuses_is_told_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

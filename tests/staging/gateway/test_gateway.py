@@ -21,6 +21,7 @@ from staging.gateway.registrations import ADDRESS, REFUSED, TRIES_EACH
 from staging.store import devices, effects, history
 from staging.store.models import Device
 from staging.store.products import DATA_POINTS
+from tests.staging.conftest import DEADLINE
 from transport.errors import TransportError
 from wire.codes import Code
 from wire.exchange import Answer
@@ -600,3 +601,26 @@ async def test_a_batch_that_is_none_is_refused_whole(cloud: Any) -> None:
     answer = await numbered(device, b'{"epoch": "0", "reports": []}')
     assert answer.code == Code.BAD_REQUEST
     assert b"epoch" in answer.payload
+
+
+async def test_of_a_connection_that_ends_before_it_registers_nothing_is_kept(cloud: Any) -> None:
+    gateway = cloud.gateway
+    device = await cloud.connect()
+    async with asyncio.timeout(DEADLINE):
+        while not gateway._connections:
+            await asyncio.sleep(0.01)
+        assert len(gateway._settles) == 1
+        await device.close()
+        while gateway._connections:
+            await asyncio.sleep(0.01)
+    assert gateway._settles == {}
+
+
+async def test_a_device_is_told_to_be_there_before_it_has_answered_anything(cloud: Any) -> None:
+    told: list[str] = []
+    cloud.gateway.watch(told.append)
+    device = await cloud.connect()
+    device.answers.clear()
+    device.silent.set()
+    assert (await device.register()).code == Code.CONTENT
+    assert told == [cloud.device.uuid]

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from staging.crowd import Crowd
+from staging.gateway.gateway import Limits
 from wire.codes import Code
 from wire.voice import HeaderStyle, VoiceSegment, pack_frame
 
@@ -51,3 +53,13 @@ async def test_a_request_has_64_kib(cloud: Any) -> None:
     device = await cloud.connect()
     answers = [await device.request("POST", ("nothing",), b"x" * n) for n in (65_536, 65_537)]
     assert [answer.code == Code.TOO_LARGE for answer in answers] == [False, True]
+
+
+def test_5000_connections_are_held_and_no_more() -> None:
+    crowd: Crowd[int] = Crowd(Limits().door)
+    for number in range(5000):
+        assert crowd.arrive(number, str(number), 0) == []
+        crowd.speak(number)
+        assert crowd.next() == number
+        crowd.settle(number)
+    assert crowd.arrive(5000, "5000", 0) == [5000]
