@@ -6,19 +6,22 @@ It reads every readable number and switch regularly, and all that packages add; 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from resources.datapoint import DataPoint
 from resources.dispatch import Dispatch
-from wire.codes import Code
-from wire.datapoints import DataType, Method, Value, parse_value
+from wire.datapoints import (
+    DataPointDescription,
+    DataType,
+    Method,
+    Value,
+    format_value,
+    parse_value,
+)
 
 # A battery loses about 1 % in three minutes; a knob may be reported a minute late.
 WATCH_SECONDS = 60.0
-
-_log = logging.getLogger(__name__)
 
 ChangeListener = Callable[[str, Value], Awaitable[None]]
 
@@ -32,6 +35,7 @@ class Watcher:
         self._on_change = on_change
         self._reported: dict[str, Value] = {}
         self._notes: Counter[str] = Counter()
+        self._names: Sequence[tuple[str, DataPointDescription]] | None = None
 
     def note_reported(self, name: str, value: Value) -> None:
         """Record a value that was reported by other means."""
@@ -46,21 +50,25 @@ class Watcher:
 
     async def poll(self) -> None:
         """Poll once and report each changed value; skip values that cannot be read."""
-        for name, point in self._dispatch.points.items():
-            if not _is_watched(point):
-                continue
+        for name, description in self._watched():
             notes = self._notes[name]
-            answer = await self._dispatch.request(Method.GET, name)
-            if self._notes[name] != notes:
-                # An order came meanwhile: what was read may be older than what it has reported.
+            found = await self._dispatch.look(name)
+            # An order may have come meanwhile: what was read may be older than what it has reported.
+            if found is None or self._notes[name] != notes:
                 continue
-            if answer.code is not Code.CONTENT:
-                _log.debug("%s cannot be read: %s", name, answer.text)
-                continue
-            value = parse_value(point.description, answer.text)
+            value = parse_value(description, format_value(found))
             if self._reported.get(name) != value:
                 self._reported[name] = value
                 await self._on_change(name, value)
+
+    def _watched(self) -> Sequence[tuple[str, DataPointDescription]]:
+        """Return the data points that are polled: the dispatch's are the same for as long as it lives."""
+        if self._names is None:
+            points = self._dispatch.points.items()
+            self._names = [
+                (name, point.description) for name, point in points if _is_watched(point)
+            ]
+        return self._names
 
 
 def _is_watched(point: DataPoint) -> bool:

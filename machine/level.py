@@ -206,9 +206,12 @@ class KeptLevel:
     async def _follow(self) -> None:
         seen = self._known
         while True:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(self._patience):
                     await self._changed.wait()
+                pause = PACE_SECONDS
+            except TimeoutError:
+                pause = 0.0  # nothing changes
             self._changed.clear()
             try:
                 await self._follow_once()
@@ -217,7 +220,8 @@ class KeptLevel:
             if self._known is None or not self._known.is_as(seen):
                 self._tell_listeners()
             seen = self._known
-            await asyncio.sleep(PACE_SECONDS)
+            if pause:
+                await asyncio.sleep(pause)
 
     async def _follow_once(self) -> None:
         async with self._lock:

@@ -76,6 +76,15 @@ class Dispatch:
             return Answer.from_text(Code.BAD_REQUEST, reason)
         return await self.request(request.method, name, text, local=local)
 
+    async def look(self, name: str) -> Value | None:
+        """Return the value of the data point ``name``; None, and the log says why, if it cannot be read now."""
+        try:
+            async with asyncio.timeout(HANDLER_TIMEOUT):
+                return await self.points[name].get()
+        except Exception as error:  # noqa: BLE001  # as every error of a handler
+            _log.debug("%s cannot be read: %s", name, _answer_to(name, error).text)
+            return None
+
     async def request(
         self, method: str, name: str, text: str = "", *, local: bool = False
     ) -> Answer:

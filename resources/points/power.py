@@ -12,7 +12,7 @@ from wire.story_points import CHARGING, POWER
 
 
 class PowerPoint(DataPoint):
-    """The data point ``power``; reads the battery at each request."""
+    """The data point ``power``; reads the battery when it is asked for."""
 
     description: ClassVar = POWER
 
@@ -27,7 +27,7 @@ class PowerPoint(DataPoint):
 
     async def get(self) -> int:
         """Return the charge in percent; raises UnavailableError if it is unknown."""
-        charge = await self._meter.read()
+        charge = await self._meter.recent()
         if charge.percent is None:
             raise UnavailableError(f"power: the battery cannot be read: {charge.fault}")
         return charge.percent
@@ -50,7 +50,7 @@ class ChargingPoint(DataPoint):
 
     async def get(self) -> bool:
         """Return it; raises UnavailableError for a gauge that does not tell."""
-        charge = await self._meter.read()
+        charge = await self._meter.recent()
         if charge.powered is None:
             raise UnavailableError(
                 f"charging: unknown: {charge.fault or 'the gauge does not tell'}"

@@ -80,7 +80,8 @@ class DayBook:
             self._played = self._new_day(day, since)
             return since
         # The cloud may correct the date backwards, and there is no second measure for the earlier one.
-        self._played = Played(day, self.seconds, self._played.unsure)
+        if day != self.day:
+            self._played = Played(day, self.seconds, self._played.unsure)
         if self._clock.sure:
             self._settle()
         return None

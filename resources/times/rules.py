@@ -68,6 +68,9 @@ class Kept:
     damaged: str = ""
 
 
+_NOTHING = Kept()
+
+
 class ParentsRules:
     """The rules in force; call `tick` each second while something plays, and before each question."""
 
@@ -95,6 +98,7 @@ class ParentsRules:
         self.kept = kept or Kept()
         """What is to be stored after `order` or `tick` has changed it."""
         self._over_since: float | None = None
+        self._shown: tuple[Kept | None, Rules] = None, Rules()
 
     def order(self, rules: Rules) -> None:
         """Set the rules; a value that is only for today keeps the others.
@@ -125,12 +129,16 @@ class ParentsRules:
     def rules(self) -> Rules:
         """What is in force, as the data point's value: what is over is left out."""
         self.tick(0.0)
-        bonus, night = self.kept.bonus, self.kept.night
-        return replace(
-            self.kept.rules,
-            bonus=bonus.minutes if bonus else None,
-            tonight=night.rule if night else None,
-        )
+        of, rules = self._shown
+        if of is not self.kept:  # it is asked for each minute, and by each status
+            bonus, night = self.kept.bonus, self.kept.night
+            rules = replace(
+                self.kept.rules,
+                bonus=bonus.minutes if bonus else None,
+                tonight=night.rule if night else None,
+            )
+            self._shown = self.kept, rules
+        return rules
 
     @property
     def measured(self) -> bool:
@@ -140,7 +148,7 @@ class ParentsRules:
     @property
     def any(self) -> bool:
         """Whether there are rules."""
-        return self.kept != Kept()
+        return self.kept != _NOTHING
 
     def tick(self, played: float) -> None:
         """Count ``played`` seconds that end now, and drop what is over."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.watch import Watcher
+from machine.battery import Charge
 from machine.logind import StandInPowerOff
 from machine.mixers import StandInMixer
 from machine.power_supply import SystemBattery
@@ -15,14 +16,13 @@ from resources.dispatch import Dispatch
 from resources.energy.meter import Meter
 from resources.loudness.steps import level_of
 from resources.points.play_mode import PlayModePoint
-from resources.points.power import PowerPoint
+from resources.points.power import ChargingPoint, PowerPoint
 from resources.points.rules import RulesPoint
 from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
 from resources.points.volume_limits import VolumeLimitsPoint
 from tests.resources.parts import LoudBench, level_on
 from wire.datapoints import Value
-from wire.exchange import Answer
 
 
 class Bench:
@@ -36,7 +36,7 @@ class Bench:
         points = [
             VolumePoint(LoudBench(level_on(self.mixer)).loudness),
             SwitchPoint(StandInPowerOff()),
-            PowerPoint(Meter(SystemBattery(folder))),
+            PowerPoint(Meter(SystemBattery(folder), fresh=0)),
         ]
         self.dispatch = Dispatch(points, self.put)
         self.watcher = Watcher(self.dispatch, self.report)
@@ -83,20 +83,42 @@ async def test_a_battery_that_cannot_be_read_is_passed_over(bench: Bench) -> Non
     assert await bench.look() == []
 
 
+async def test_one_look_reads_the_battery_once(tmp_path: Path) -> None:
+    class Gauge(SystemBattery):
+        reads = 0
+
+        def read(self) -> Charge:
+            self.reads += 1
+            return Charge(80 - self.reads, powered=True)
+
+    gauge, told = Gauge(tmp_path), dict[str, Value]()
+
+    async def report(name: str, value: Value) -> None:
+        told[name] = value
+
+    meter = Meter(gauge, fresh=60.0)
+    dispatch = Dispatch([PowerPoint(meter), ChargingPoint(meter)], report)
+    await Watcher(dispatch, report).poll()
+    assert (told, gauge.reads) == ({"power": 79, "charging": True}, 1)
+    # Who acts on a reading has one of now, and it is then the newest for the others too.
+    assert (await meter.read()).percent == 78
+    assert (await dispatch.request("GET", "power")).text == "78"
+
+
 async def test_a_look_that_an_order_overtakes_does_not_tell_the_value_of_before(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the cloud shows the old value as the present one, until the next look."""
-    request = bench.dispatch.request
+    look = bench.dispatch.look
     overtaking = ["3"]
 
-    async def slow(method: str, name: str, *more: str) -> Answer:
-        answer = await request(method, name, *more)
+    async def slow(name: str) -> Value | None:
+        found = await look(name)
         if name == "volume" and overtaking:
-            await request("PUT", name, overtaking.pop())
-        return answer
+            await bench.dispatch.request("PUT", name, overtaking.pop())
+        return found
 
-    monkeypatch.setattr(bench.dispatch, "request", slow)
+    monkeypatch.setattr(bench.dispatch, "look", slow)
     assert await bench.look() == [("switch", False), ("power", 80)]
     assert await bench.look() == []
 
