@@ -8,7 +8,6 @@ which never exceeds the limit, whoever sets it. What is decided is in `machine.o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
