@@ -240,7 +240,7 @@ class Agent:
                 group.create_task(work)
                 for work in (
                     self._updater.run(),
-                    self._updates.confirm_when_healthy(self._link.registered),
+                    self._updates.confirm_when_healthy(self._link),
                     self._service.feed_watchdog(),
                     *(self._contained.run(*each) for each in self._background().items()),
                 )

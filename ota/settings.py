@@ -102,7 +102,7 @@ class Hooks:
         missing_checks: returns which checks a version on trial has not passed yet.
         lacks_cloud_only: returns whether the first of those checks is the cloud's, which may be out.
         log_lines: returns the last log lines of a version that failed its trial, without secrets.
-        reached_cloud: returns once this version is registered with its cloud.
+        reached_cloud: returns once this version is registered with its cloud; False: a try failed at the cloud before.
         all_told: returns whether the cloud has every report of this machine.
     """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
 
@@ -178,6 +179,8 @@ class LinkStatus:
     remedy: str = ""
     warning: str = ""
     tries: int = 0
+    failed: set[str] = field(default_factory=set)
+    """The phases in which tries have failed since the agent's start."""
     registered_since: float | None = None
     next_try: float | None = None
 

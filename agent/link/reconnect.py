@@ -176,6 +176,7 @@ class ReconnectingLink:
         )  # fmt: skip
         self.status.last_error = text
         self.status.phase, self.status.remedy = error.phase, error.remedy
+        self.status.failed.add(error.phase)
         self.on_change(is_up=False, phase=error.phase)
 
     def _enter(self, state: LinkState) -> None:

@@ -11,11 +11,12 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from agent.link import Link
 from agent.link.outbox import Outbox, OutboxError
 from agent.logs import PLAIN, RedactingFormatter, Redactor
 from agent.settings import Settings
 from agent.state import socket_to_ask
-from agent.updates.health import Health, build_health
+from agent.updates.health import REGISTRATION, Health, build_health
 from agent.updates.host import AgentHost, End
 from base.clock import TrustedTime
 from machine.board import read_board
@@ -28,6 +29,8 @@ from resources.datapoint import DataPoint
 from wire.ota import InstallerKind
 from wire.profile import Profile
 
+# Phases of the link in which a machine whose own network has not come up yet does not fail.
+AT_THE_CLOUD = frozenset({"connect", "tls", "register", "serve"})
 # Seconds until a confirmation that the disk refused is tried again.
 CONFIRM_RETRY_SECONDS = 1.0
 
@@ -66,6 +69,7 @@ class Updates:
         self._outbox = outbox
         self._health = Health([])
         self._reached_cloud = asyncio.Event()
+        self._link: Link | None = None
         self._host = AgentHost(
             state, settings.health.sound, clock=clock, outbox=outbox, play=play, end=end
         )
@@ -80,10 +84,10 @@ class Updates:
             version,
             hooks=Hooks(
                 clock=clock,
-                missing_checks=lambda: self._health.missing,
+                missing_checks=self._missing_checks,
                 lacks_cloud_only=lambda: self._health.lacks_cloud,
                 log_lines=lambda: read_lines(log, redactor.redact),
-                reached_cloud=self._reached_cloud.wait,
+                reached_cloud=self._wait_for_cloud,
                 all_told=outbox.emptied.is_set,
             ),
         )
@@ -120,8 +124,20 @@ class Updates:
 
         return SlotInstaller(self._state)
 
-    async def confirm_when_healthy(self, registered: asyncio.Event) -> None:
+    def _missing_checks(self) -> str:
+        """Return which check has not passed yet; of the cloud's, what the link says."""
+        error = self._link.status.last_error if self._link is not None else ""
+        is_link = self._health.lacks_cloud and error
+        return f"{REGISTRATION}: {error}" if is_link else self._health.missing
+
+    async def _wait_for_cloud(self) -> bool:
+        """Return once this version is registered: whether no try failed before, beyond the machine's own network."""
+        await self._reached_cloud.wait()
+        return self._link is None or not self._link.status.failed & AT_THE_CLOUD
+
+    async def confirm_when_healthy(self, link: Link) -> None:
         """Confirm a new version once it passes its health check; the updater sets the deadline."""
+        self._link, registered = link, link.registered
         if not self.updater.on_trial:
             await registered.wait()
             self._reached_cloud.set()

@@ -357,6 +357,7 @@ async def test_a_host_name_that_does_not_resolve_is_reported(
     link = await run(make_profile(9, authority.pem, server_addr="no-such-host.invalid"))
     await until(lambda: is_waiting(link))
     assert link.status.last_error.startswith("cannot connect: ")
+    assert link.status.failed == {"resolve"}
 
 
 async def first_error(profile: Profile) -> LinkError:

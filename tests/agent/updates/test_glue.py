@@ -23,6 +23,7 @@ from agent.updates.health import Health
 from base.clock import TrustedTime
 from ota.launch import boot
 from ota.trial.log import LINE_MAX, trial_log_path
+from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import make_profile
 from tests.agent.updates.test_checks import program
 from tests.conftest import write_tone
@@ -80,7 +81,7 @@ async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
     logging.getLogger().error("while on trial")
     assert "while on trial" in trial_log_path(tmp_path).read_text()
     await parts.outbox.open()
-    await parts.updates.confirm_when_healthy(asyncio.Event())
+    await parts.updates.confirm_when_healthy(MemoryLink(is_up=False))
     logging.getLogger().error("the next update begins")
     await parts.outbox.close()
     assert not parts.updates.updater.on_trial
@@ -88,16 +89,53 @@ async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
 
 
 async def test_what_waits_for_the_cloud_waits_for_its_registration(tmp_path: Path) -> None:
-    parts, registered = Parts(tmp_path, Settings()), asyncio.Event()
-    proving = asyncio.create_task(parts.updates.confirm_when_healthy(registered))
+    parts, link = Parts(tmp_path, Settings()), MemoryLink(is_up=False)
+    proving = asyncio.create_task(parts.updates.confirm_when_healthy(link))
     hooks = parts.updates.updater._hooks
     reached = asyncio.ensure_future(hooks.reached_cloud())
     await asyncio.sleep(0)
     assert (reached.done(), hooks.all_told()) == (False, True)
-    registered.set()
+    link.registered.set()
     await asyncio.wait([proving, reached])
     parts.outbox.emptied.clear()
     assert (hooks.all_told(), hooks.lacks_cloud_only()) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("failed", "at_once"),
+    [
+        (set(), True),
+        ({"resolve"}, True),  # the machine's own Wi-Fi may come up later than its agent
+        ({"connect"}, False),
+        ({"resolve", "tls"}, False),
+        ({"register"}, False),
+        ({"serve"}, False),  # the cloud was busy
+    ],
+)
+async def test_what_a_version_sees_of_an_outage_before_it_registers(
+    tmp_path: Path, failed: set[str], *, at_once: bool
+) -> None:
+    parts, link = Parts(tmp_path, Settings()), MemoryLink()
+    link.status.failed |= failed
+    await parts.updates.confirm_when_healthy(link)
+    assert await parts.updates.updater._hooks.reached_cloud() is at_once
+
+
+async def test_a_trial_that_lacks_the_cloud_says_what_the_link_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot.store(tmp_path, boot.BootRecord(OLD, None, boot.Trial(OLD, 1, "77")))
+    parts, link = Parts(tmp_path, Settings()), MemoryLink(is_up=False)
+    health = Health([("registration", asyncio.Event().wait)])  # type: ignore[list-item]  # never returns
+    monkeypatch.setattr("agent.updates.glue.build_health", lambda *_parts: health)
+    proving = asyncio.create_task(parts.updates.confirm_when_healthy(link))
+    await asyncio.sleep(0)
+    missing = parts.updates.updater._hooks.missing_checks
+    assert missing() == "registration: not known yet"
+    link.status.last_error = "cannot connect: Connection refused"
+    assert missing() == "registration: cannot connect: Connection refused"
+    proving.cancel()
+    await asyncio.wait([proving])
 
 
 async def test_a_secret_at_the_end_of_what_a_line_may_have_is_cut_out_whole(tmp_path: Path) -> None:

@@ -66,6 +66,15 @@ async def test_a_version_that_alone_does_not_reach_the_cloud_is_given_up(tmp_pat
         check_budget(load_given_up(tmp_path), SHA256)
 
 
+async def test_an_outage_that_ends_while_the_version_before_tries_is_one(tmp_path: Path) -> None:
+    for transaction in range(TRIAL_BUDGET + 1):
+        doubt_trial(tmp_path, ended(transaction))
+        await settle(tmp_path, lambda: asyncio.sleep(0, result=False))
+        check_budget(load_given_up(tmp_path), SHA256)
+    trials = load_given_up(tmp_path)
+    assert (trials.packages, trials.outages[0].times, trials.doubt) == ((), 4, None)
+
+
 async def test_a_doubt_is_settled_by_a_later_start(tmp_path: Path) -> None:
     doubt_trial(tmp_path, ended(1))
     waiting = asyncio.create_task(settle(tmp_path, asyncio.Event().wait))
