@@ -145,21 +145,22 @@ def _forbids(extension: Extension[ExtensionType], chain: list[Certificate]) -> b
         case x509.ExtendedKeyUsage() as uses:
             return not {Oid.SERVER_AUTH, Oid.ANY_EXTENDED_KEY_USAGE} & set(uses)
         case x509.NameConstraints() as names:
-            return not all(_may_have(each, names) for each in chain)
+            # The server's own certificate may be taken by its common name.
+            named = [_names(each, by_common_name=each is chain[0]) for each in chain]
+            return not all(_may_have(each, names) for each in named)
         case x509.PolicyConstraints() | x509.InhibitAnyPolicy():
             return True
     return extension.critical and not isinstance(extension.value, x509.SubjectAlternativeName)
 
 
-def _may_have(certificate: Certificate, constraints: NameConstraints) -> bool:
-    """Return whether an authority with these constraints may have issued the names of a certificate below it.
+def _may_have(names: list[GeneralName] | None, constraints: NameConstraints) -> bool:
+    """Return whether an authority with these constraints may have issued a certificate of ``names`` below it.
 
     Names of hosts and addresses are compared (RFC 5280 section 4.2.1.10); one of another kind that is constrained is refused.
     """
     permitted = list(constraints.permitted_subtrees or ())
     excluded = list(constraints.excluded_subtrees or ())
     kinds = {type(each) for each in (*permitted, *excluded)}
-    names = _names(certificate)
     return names is not None and all(
         type(name) not in kinds
         or (_fits(name, permitted, default=True) and not _fits(name, excluded, default=False))
@@ -167,20 +168,37 @@ def _may_have(certificate: Certificate, constraints: NameConstraints) -> bool:
     )
 
 
-def _names(certificate: Certificate) -> list[GeneralName] | None:
-    """Return the names that constraints are about, the subject's too; None: they cannot be read."""
+def _names(certificate: Certificate, *, by_common_name: bool) -> list[GeneralName] | None:
+    """Return the names that constraints are about, the subject's too; None: they cannot be read.
+
+    ``by_common_name``: also that, where no host is named otherwise: OpenSSL compares a server's name with it then.
+    """
     from cryptography import x509  # noqa: PLC0415  # see above
 
     subject = certificate.subject
     mails = subject.get_attributes_for_oid(x509.NameOID.EMAIL_ADDRESS)
     try:
         own = [x509.DirectoryName(subject), *(x509.RFC822Name(str(each.value)) for each in mails)]
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return list(own)
+        own += _alternatives(certificate)
+        if by_common_name and not any(isinstance(each, x509.DNSName) for each in own):
+            common = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            hosts = (
+                text for each in common if "." in (text := str(each.value)) and " " not in text
+            )
+            own += map(x509.DNSName, hosts)
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return None
-    return [*own, *found.value]
+    return own
+
+
+def _alternatives(certificate: Certificate) -> list[GeneralName]:
+    from cryptography import x509  # noqa: PLC0415  # see above
+
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return []
+    return list(found.value)
 
 
 def _fits(name: GeneralName, constraints: list[GeneralName], *, default: bool) -> bool:

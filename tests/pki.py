@@ -75,13 +75,14 @@ def server(
     dates: tuple[dt.datetime, dt.datetime] = VALID,
     *hosts: str,
     kind: str = "ecdsa",
+    common: str = "server",
 ) -> Made:
-    """Make the certificate of a server at 127.0.0.1, and of ``hosts``."""
+    """Make the certificate of a server at 127.0.0.1, and of ``hosts``; ``common``: its common name."""
     key = make_key(kind)
     names = x509.SubjectAlternativeName([
         x509.IPAddress(ipaddress.ip_address(LOOPBACK)), *map(x509.DNSName, hosts)
     ])  # fmt: skip
-    builder = _builder("server", by[0], key, dates).add_extension(names, critical=False)
+    builder = _builder(common, by[0], key, dates).add_extension(names, critical=False)
     return Made(_signed(builder, by[1]), key)
 
 

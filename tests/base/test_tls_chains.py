@@ -189,6 +189,37 @@ def test_a_renewed_authority_for_some_names_alone(
             check_dates(shake(peer, sent, [NEW]), TrustedTime())
 
 
+@pytest.mark.parametrize(
+    ("common", "hosts", "taken"),
+    [
+        ("story.example.com", [], True),
+        ("story machine", [], True),
+        ("victim.example.org", ["story.example.com"], True),  # of no account beside those
+        ("victim.example.org", [], False),
+        ("ample.com", [], False),
+    ],
+)
+def test_a_common_name_is_a_name_where_there_is_no_other(
+    common: str, hosts: list[str], *, taken: bool
+) -> None:
+    """As OpenSSL has it, which compares the host with that."""
+    more = [(named("example.com"), True)]
+    old, new = (
+        authority(*MIDDLE, OVER, ROOT),
+        authority(*MIDDLE, VALID, ROOT, more=more),
+    )
+    peer = server(MIDDLE, VALID, *hosts, common=common)
+    if taken:
+        assert check_dates(shake(peer, [new, old], [NEW]), TrustedTime())
+    else:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            shake(peer, [new], [NEW])  # by OpenSSL alone
+    found = find_chain_end(
+        [peer.der, old.der, new.der], [NEW.der], lambda _begin, end: end > NOW.timestamp()
+    )
+    assert (found is not None) is taken
+
+
 def in_date(_begin: float, _end: float) -> bool:
     return True
 
