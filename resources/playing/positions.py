@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
+from base.threads import in_thread
 from machine.errors import RefusedError, UnavailableError
 from resources.playing.beat_file import Beat
 from resources.playing.policies import around, policy_in_file
@@ -165,7 +166,7 @@ class Positions:
         if store is not None:
             async with self._disk:
                 try:
-                    await asyncio.to_thread(store.forget, None if keys is None else forgotten)
+                    await in_thread(store.forget, None if keys is None else forgotten)
                 except (sqlite3.Error, OSError) as error:
                     self._rows = popped | self._rows
                     raise UnavailableError(f"play: nothing can be forgotten: {error}") from error
@@ -297,9 +298,12 @@ class Positions:
         return Policy(value) if value in set(Policy) else None
 
     async def _try(self, work: Callable[[], T]) -> T | None:
-        """Return the result of ``work`` on the disk, None after an error, which is logged."""
+        """Return the result of ``work`` on the disk, None after an error, which is logged.
+
+        An order that is broken off meanwhile waits for its end: the next one's work must not begin beside it.
+        """
         try:
-            result = await asyncio.to_thread(work)
+            result = await in_thread(work)
         except (sqlite3.Error, OSError) as error:
             level = logging.DEBUG if self._fault else logging.WARNING
             _log.log(level, "play: what is heard is not remembered on the disk: %s", error)

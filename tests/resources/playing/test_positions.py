@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -248,6 +250,46 @@ async def test_a_place_that_the_disk_has_no_room_for_is_known_and_written_later(
     made = await again(made, tmp_path)
     assert await made.left_at(A) == 100.0 - BACK_SECONDS
     assert await made.left_at(B) == 55.0 - BACK_SECONDS
+    await made.close()
+
+
+async def test_an_order_that_is_broken_off_is_over_before_the_next_one_writes(
+    positions: Positions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two threads on one connection would commit, and undo, each other's halves."""
+    steps: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+    write, forget = PositionStore.write, PositionStore.forget
+
+    def slow(self: PositionStore, rows: Any, notes: Any) -> bool:
+        begun.set()
+        go_on.wait(DEADLINE)
+        done = write(self, rows, notes)
+        steps.append("written")
+        return done
+
+    def watched(self: PositionStore, keys: Any) -> int:
+        steps.append("forgotten")
+        return forget(self, keys)
+
+    monkeypatch.setattr(PositionStore, "forget", watched)
+    await positions.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(PositionStore, "write", slow)
+        order = asyncio.create_task(positions.keep_mode(PlayMode.SHUFFLE))
+        await asyncio.to_thread(begun.wait, DEADLINE)
+    order.cancel()
+    later = asyncio.create_task(positions.forget(None))
+    for _ in range(20):  # turns in which it could begin
+        await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await order
+    await later
+    assert steps == ["written", "forgotten"]
+    assert positions.mode is PlayMode.ORDER
+    made = await again(positions, tmp_path)
+    assert made.mode is PlayMode.ORDER  # nor at the next start
     await made.close()
 
 
