@@ -32,6 +32,9 @@ QUIET, LOUD = (
     array.array("h", [_NOISE.randint(-top, top) for _ in range(BLOCK_BYTES // 2)]).tobytes()
     for top in (30, 9000)
 )
+# The wake word, as one block; and what an open microphone gives in one piece while nobody speaks, in seconds.
+WORD = b"\1\2" * (BLOCK_BYTES // 2)
+QUIET_SECONDS = 2.0
 # Seconds until the child speaks, and until the cloud has understood.
 BEFORE_SECONDS, CLOUD_SECONDS = 0.5, (0.3, 4.0)
 # What a child does: speaks until silence, or as long as the button is held, presses it again, or turns the microphone off.
@@ -57,12 +60,29 @@ class SimRecording:
         return cls(own())
 
     async def block(self) -> bytes:
-        """Return the next 20 ms; raises MicrophoneError."""
-        await asyncio.sleep(BLOCK_SECONDS)
-        if not self._of.sounds.device:
+        """Return the next 20 ms, or more where all is quiet and nobody is listened to; raises MicrophoneError."""
+        sounds = self._of.sounds
+        await asyncio.sleep(self._seconds())
+        if not sounds.device:
             raise MicrophoneError(FaultKind.ENDED, "simulated: the device went away")
-        begin, end = self._of.sounds.said
-        return LOUD if begin <= self._loop.time() < end else QUIET
+        begin, end = sounds.said
+        now = self._loop.time()
+        if sounds.word_at is not None and sounds.word_at <= now:
+            late, sounds.word_at = now - sounds.word_at, None
+            if late < BLOCK_SECONDS:  # nobody was there to hear it when it was said
+                return WORD
+        return LOUD if begin <= now < end else QUIET
+
+    def _seconds(self) -> float:
+        """Return how long the next block is: one that only the wake word's process hears may be long."""
+        ears = getattr(self._of.agent, "_ears", None)
+        if (
+            ears is None
+            or ears.listens
+            or self._loop.time() < self._of.sounds.said[1] + QUIET_SECONDS
+        ):
+            return BLOCK_SECONDS
+        return QUIET_SECONDS if ears.wake is not None else BLOCK_SECONDS
 
     async def close(self) -> None:
         """Close it."""
@@ -104,8 +124,12 @@ def speak(world: World, chance: float) -> None:
     until = seconds + 0.2 if kind in {"hold", "twice"} else seconds * rng.random()
     world.loop.call_later(BEFORE_SECONDS + until, let_go, context=context)
     if rng.random() < 0.7:
-        later = BEFORE_SECONDS + seconds + 1.0 + rng.uniform(*CLOUD_SECONDS)
-        world.later(later, lambda: _answer(world, rng))
+        answer_later(world, rng, BEFORE_SECONDS + seconds + 1.0)
+
+
+def answer_later(world: World, rng: random.Random, seconds: float) -> None:
+    """Let the cloud answer what was said by then, if it has it."""
+    world.later(seconds + rng.uniform(*CLOUD_SECONDS), lambda: _answer(world, rng))
 
 
 async def _turn_off(world: World, dispatch: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.sim.clock import START
 from tools.sim.ears import speak
+from tools.sim.hands_free import say_word, trouble
 from tools.sim.machine import TITLES, Faulty
 from tools.sim.people import begin, by_app, by_hand, crowd
 from tools.sim.repository import VERSIONS
@@ -71,6 +72,8 @@ def _knob(world: World, chance: float) -> None:
 
 
 happening("speak")(speak)
+happening("wake word")(say_word)
+happening("wake process")(trouble)
 happening("crowd")(crowd)
 
 

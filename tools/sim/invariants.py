@@ -19,6 +19,8 @@ SOUND_SECONDS = 12.0
 RULES_SECONDS = 40.0
 # What a child says ends after 15 s, and may be asked for again once.
 LISTEN_SECONDS = 90.0
+# A story is noticed in a second; a wake word's process that died is started again within a minute (docs/wake.md).
+STORY_SECONDS, DEAF_SECONDS = 10.0, 150.0
 # A value that changed by itself is looked for each minute, and told when the link lets it through.
 TOLD_SECONDS = 150.0
 # Starts of a version that never confirms itself (docs/ota.md).
@@ -46,6 +48,9 @@ class View:
         unlike_since: since when the two differ.
         open_since: since when the microphone is open.
         heard: what was wrong with it: it was told to be off, and was open.
+        over_story_since: since when it is left open for the wake word while a story sounds.
+        deaf_since: since when it could be left open for the wake word, and is not.
+        unheard: wake words that nobody heard.
         last_order: where what is loaded is not what the last order said.
         quiet_since: since when the rules want silence and something sounds.
         link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
@@ -72,6 +77,9 @@ class View:
     unlike_since: float | None = None
     open_since: float | None = None
     heard: Sequence[str] = ()
+    over_story_since: float | None = None
+    deaf_since: float | None = None
+    unheard: Sequence[str] = ()
     last_order: Sequence[str] = ()
     quiet_since: float | None = None
     link_unlike_since: float | None = None
@@ -110,6 +118,23 @@ def mute_is_mute(view: View) -> str | None:
     if view.open_since is None or view.now - view.open_since < LISTEN_SECONDS:
         return None
     return f"the microphone is open for {view.now - view.open_since:.0f} s"
+
+
+def the_wake_word_is_heard(view: View) -> str | None:
+    """A machine that is left listening for its wake word does so, and hears it."""
+    if view.unheard:
+        return view.unheard[0]
+    if view.deaf_since is None or view.now - view.deaf_since < DEAF_SECONDS:
+        return None
+    return f"nobody listens for the wake word for {view.now - view.deaf_since:.0f} s"
+
+
+def stories_are_not_listened_to(view: View) -> str | None:
+    """No microphone is left open for the wake word over a story."""
+    since = view.over_story_since
+    if since is None or view.now - since < STORY_SECONDS:
+        return None
+    return f"the microphone is open over {view.sounding} for {view.now - since:.0f} s"
 
 
 def rules_are_kept(view: View) -> str | None:
@@ -222,6 +247,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
+    the_wake_word_is_heard, stories_are_not_listened_to,
 )  # fmt: skip
 
 

@@ -109,6 +109,10 @@ class Machine:
         self.buried: list[Any] = []
         self.recordings: set[Any] = set()
         """Microphones that are open."""
+        self.wake_child: Any = None
+        """The process that listens for the wake word."""
+        self.words_heard = 0
+        """How often it was listened to because of a wake word."""
         self.flip: float | None = None
         """Which bit is another one when the power comes back, from 0 to 1; None: all are as they were."""
         self.damaged: set[str] = set()
@@ -283,7 +287,7 @@ class Machine:
         if self.mount.full or self.mount.read_only:
             self.sounds.forget_places()  # the newest were in this process alone
         self.buried += [self.agent, life, self._task]
-        self.life = self.agent = self.player = None
+        self.life = self.agent = self.player = self.wake_child = None
         self.sounds.listeners.clear()
         self.recordings.clear()
 

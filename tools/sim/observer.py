@@ -21,6 +21,7 @@ from staging.gateway.session import Session
 from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
 from staging.store.repeats import EPOCHS_LIMIT
+from tools.sim import hands_free
 from tools.sim.clock import START
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
@@ -57,6 +58,8 @@ class Observer:
         self.late: list[str] = []
         self.heard_mute: list[str] = []
         """When the microphone was open although it was told to be off, and had said so."""
+        self.unheard: list[str] = []
+        """Wake words that were said to a microphone that was open for them, and that nobody heard."""
         self.heard = 0
         """The number of the last utterance that the machine began."""
         self.offered: Counter[str] = Counter()
@@ -112,7 +115,7 @@ class Observer:
         machine = self.machine
         return {
             **self._counts, **self.promises.answers, "reports": len(self.accepted), "boots": machine.boots,
-            "starts": machine.starts, "calls": machine.mount.steps,
+            "starts": machine.starts, "words heard": machine.words_heard, "calls": machine.mount.steps,
         }  # fmt: skip
 
     # At each look.
@@ -126,8 +129,15 @@ class Observer:
             self._see_sound(view, machine)
         view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
         view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
-        view.open_since = self._since("microphone", unlike=bool(machine.recordings))
-        view.heard = self.heard_mute
+        is_left_open = hands_free.is_left_open(machine)
+        is_open = bool(machine.recordings) and not is_left_open
+        view.open_since = self._since("microphone", unlike=is_open)
+        view.over_story_since = self._since(
+            "over a story", unlike=is_left_open and view.sounding is not None
+        )
+        is_deaf = hands_free.should_be_open(machine) and not is_left_open
+        view.deaf_since = self._since("deaf", unlike=is_deaf)
+        view.heard, view.unheard = self.heard_mute, self.unheard
         view.last_order = self.last_order.broken
         view.ran_dry = machine.ran_dry
         view.dead_since = self._dead_since()

@@ -82,6 +82,10 @@ PLANTS = (
     Plant("a cancellation is answered and not done", "ota.updater", '            effort.cancel(CancelledOrderError("cancelled: by an order"))\n', "", "seeds"),
     Plant("a package is switched to before it is synced", "ota.install.slots", "                fsync_tree(self._temp)\n", "", "seeds"),
     Plant("a version has 1000 times as long to prove itself", "agent.settings", "confirm_timeout_seconds: float = 120.0", "confirm_timeout_seconds: float = 120000.0", "seeds"),
+    Plant("a story is listened to for the wake word", "agent.voice.wake_build", "wanted=lambda: ears.may_open and not story_sounds(),", "wanted=lambda: ears.may_open,", "seeds"),
+    Plant("a wake word's process that died stays dead", "machine.wake_process", "            await self._pause()", "            await asyncio.sleep(1e6)", "seeds"),
+    Plant("the wake word keeps the microphone open when it is told to be off", "agent.voice.ears", "            await self.wake.adjust()", "            pass", "seeds"),
+    Plant("a wake word is not answered", "agent.voice.wake", "        if self._deaf() or not self._wanted():\n            return\n", "        return\n", "seeds"),
 )  # fmt: skip
 
 

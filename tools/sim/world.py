@@ -19,6 +19,7 @@ from tools.sim.clock import START
 from tools.sim.cloud import ADDRESS, HOST, Cloud, Template
 from tools.sim.ears import bind_microphone
 from tools.sim.env import Env
+from tools.sim.hands_free import bind_wake_child, leave_listening
 from tools.sim.happenings import HAPPENINGS, go_to_bed, heal
 from tools.sim.invariants import end_faults, step_faults
 from tools.sim.loop import SimLoop
@@ -93,6 +94,7 @@ class World:
 
     def run(self, events: Sequence[Event], hours: float) -> Outcome:
         """Let all happen, then everything settle; return how it ended."""
+        leave_listening(self, events, hours)
         try:
             self.loop.run_until_complete(
                 self.loop.create_task(
@@ -183,6 +185,7 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     del env
     bind_drivers()
     bind_microphone()
+    bind_wake_child()
     slow_down()
     repository = Repository()
     return repository, Template(repository)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -53,6 +54,7 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
         "child_lock",
     ):
         assert f"'{name} done'" in told, name
+    assert any(int(count) for count in re.findall(r"'words heard': (\d+)", told))
     assert "2 seeds again, 0 different" in told
     assert "cloud: power cut" in told
 
@@ -130,7 +132,7 @@ def test_a_seed_is_one_day_and_another_one_is_another() -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"dead_since": 961.0}, {"loud_since": 961.0}, {"awake_since": 961.0}, {"untold": {"power": 851.0}},
-     {"tries": 3}, {"asked": (60, 240)}, {"waiting": 16}],
+     {"tries": 3}, {"asked": (60, 240)}, {"waiting": 16}, {"deaf_since": 851.0}, {"over_story_since": 991.0}],
     ids=str,
 )  # fmt: skip
 def test_what_is_within_its_limit_breaks_nothing(changes: dict[str, Any]) -> None:
@@ -147,6 +149,9 @@ LOST = {("e", 4): "volume"}
         ({"unlike_since": 900.0, "sounding": "a"}, "what_sounds_is_told"),
         ({"heard": ["it is open"]}, "mute_is_mute"),
         ({"open_since": 900.0}, "mute_is_mute"),
+        ({"deaf_since": 850.0}, "the_wake_word_is_heard"),
+        ({"unheard": ["nobody listens"]}, "the_wake_word_is_heard"),
+        ({"over_story_since": 990.0, "sounding": "a"}, "stories_are_not_listened_to"),
         ({"last_order": ["a was ordered last, and b is loaded"]}, "the_last_order_wins"),
         ({"quiet_since": 900.0, "sounding": "a"}, "rules_are_kept"),
         ({"link_unlike_since": 900.0}, "status_is_true"),
