@@ -181,16 +181,23 @@ class Recording:
                 self._moved = f"the sound server moved it from {first} to {now}"
 
     async def _explain_end(self) -> MicrophoneError:
-        words = ""
+        words = bytearray()
         try:
             async with asyncio.timeout(NEXT_BLOCK_SECONDS):
-                if self._process.stderr is not None:
-                    words = (await self._process.stderr.read(WORDS_BYTES)).decode(errors="replace")
+                await self._read_words(words)
                 code = await self._process.wait()
         except TimeoutError:  # it closed its output and lives
             code = 0
-        line = " ".join(words.split())
+        line = " ".join(words.decode(errors="replace").split())
         return MicrophoneError(*self._back_end.explain(code, line))
+
+    async def _read_words(self, words: bytearray) -> None:
+        """Add what the child says of its end to ``words``: it may come in several pieces."""
+        pipe = self._process.stderr
+        while pipe is not None and (left := WORDS_BYTES - len(words)) > 0:
+            if not (more := await pipe.read(left)):
+                return
+            words += more
 
     async def close(self) -> None:
         """Kill the child, and wait for its end: closed is closed."""

@@ -43,12 +43,16 @@ class Agent:
         self._server = LocalServer(Site(ledger_routes(room)))
         with unix_socket(self.state / SOCKET_NAME) as bound:
             bound.listen()
+            self._loop = asyncio.get_running_loop()
             self._opened.set()
             await self._server.serve([bound])
 
     def stop(self) -> None:
-        self._server.stop()
+        self._loop.call_soon_threadsafe(
+            self._server.stop
+        )  # a loop that nothing else wakes would sleep on
         self._thread.join(20)
+        assert not self._thread.is_alive()
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_a_signed_time_far_ahead_does_not_close_the_way_to_the_root_that_voids_i
     url, ca_file = https()
     clock = TrustedTime(tmp_path / "time.json")
     trust = TrustSettings(
-        helpers.PRODUCT, url[:-2], root, tmp_path / "m", web=WebSettings(5, 5, ca_file, clock)
+        helpers.PRODUCT, url[:-2], root, tmp_path / "m", web=WebSettings(60, 60, ca_file, clock)
     )
 
     def find() -> Target:
@@ -227,7 +227,7 @@ def test_a_server_whose_clock_is_far_ahead_does_not_lock_itself_out(
     """It sends a time after its own certificate's end, so no correction could be received."""
     url, ca_file = https()
     clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
-    web = WebSettings(5, 5, ca_file, clock)
+    web = WebSettings(60, 60, ca_file, clock)
     trust = TrustSettings(helpers.PRODUCT, url[:-2], repository.root_file, tmp_path / "m", web=web)
     ahead = datetime.now(UTC) + timedelta(days=10 * 365)
     monkeypatch.setattr(
@@ -256,7 +256,7 @@ def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
     repository.refresh()
     url, ca_file = https()
     clock = TrustedTime(tmp_path / "time.json", wall=lambda: 0.0)
-    web = WebSettings(5, 5, ca_file, clock)
+    web = WebSettings(60, 60, ca_file, clock)
     trust = TrustSettings(helpers.PRODUCT, url[:-2], repository.root_file, tmp_path / "m", web=web)
     order = helpers.order_for(added, url[:-2])
     with pytest.raises(ContentError, match=r"expired metadata .*cloud says it is"):
@@ -265,7 +265,7 @@ def test_a_frozen_repository_is_refused_by_the_time_that_its_own_server_says(
 
 def fetch(served: tuple[str, Path], clock: TrustedTime) -> bytes:
     url, ca_file = served
-    with Web(WebSettings(5, 5, ca_file, clock)) as web, web.get(url) as body:
+    with Web(WebSettings(60, 60, ca_file, clock)) as web, web.get(url) as body:
         return body.read(100)
 
 

@@ -90,6 +90,16 @@ async def test_each_fault_has_its_name(text: str, blocks: int, kind: FaultKind, 
     assert str(fault).startswith("microphone: scripted")
 
 
+async def test_words_that_come_in_pieces_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("asyncio.unix_events._UnixReadPipeTransport.max_size", 5)
+    back_end = script(
+        "echo 'Stream error: No such entity' >&2; exit 1", says={"No such": FaultKind.NO_DEVICE}
+    )
+    number, fault = await record(back_end)
+    assert (number, fault.kind) == (0, FaultKind.NO_DEVICE)
+    assert "(Stream error: No such entity)" in str(fault)
+
+
 async def test_without_a_back_end_the_fault_says_what_is_missing() -> None:
     with pytest.raises(MicrophoneError, match="nothing installed") as caught:
         await Recording.start(BackEnd("nothing installed", ()))

@@ -210,7 +210,7 @@ def rig(server: Server, repository: Repository, tmp_path: Path, helpers: Any) ->
         confirm_timeout=DEADLINE,
         percent_interval=0.01,
         refresh=QUICK,
-        download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
+        download=DownloadSettings(web=WebSettings(60, 60), retry=QUICK),
     )
     return UpdaterRig(settings, Kills())
 

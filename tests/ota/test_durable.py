@@ -86,7 +86,7 @@ def test_what_was_learnt_of_the_repository_is_on_the_disk_before_it_is_trusted(
     root = tmp_path / "shipped-root.json"
     root.write_bytes(repository.root_file.read_bytes())
     settings = TrustSettings(
-        helpers.PRODUCT, server.url, root, tmp_path / "state/metadata", web=WebSettings(connect_timeout=5, read_timeout=5)
+        helpers.PRODUCT, server.url, root, tmp_path / "state/metadata", web=WebSettings(connect_timeout=60, read_timeout=60)
     )  # fmt: skip
     recorder = Recorder(tmp_path / "state", monkeypatch)
     find_target(settings, helpers.order_for(added, server.url), "1.0.0", threading.Event())

@@ -55,7 +55,7 @@ def site(server: Any, tmp_path: Path, built: tuple[bytes, bytes]) -> Site:
         root_file=tmp_path / "root.json",
         state_dir=tmp_path / "state",
         installer=InstallerKind.RAUC,
-        download=DownloadSettings(web=WebSettings(5, 5), retry=FAST.retry),
+        download=DownloadSettings(web=WebSettings(60, 60), retry=FAST.retry),
     )
     rauc = Rauc(tmp_path / "a.img", tmp_path / "b.img")
     order = OtaOrder(

@@ -17,7 +17,7 @@ from ota.fetch.whole import download
 DATA = bytes(range(256)) * 8000
 SHA256 = hashlib.sha256(DATA).hexdigest()
 FAST = DownloadSettings(
-    web=WebSettings(connect_timeout=5, read_timeout=5),
+    web=WebSettings(connect_timeout=60, read_timeout=60),
     retry=RetryPolicy(attempts=3, total=20, first=0.001, longest=0.002),
     free_space=lambda _path: 2**40,
 )
@@ -55,7 +55,7 @@ class DownloadRig:
 
 
 def fetch(url: str, folder: Path, *, budget: int | None = None, **changes: Any) -> Downloaded:
-    web = WebSettings(connect_timeout=5, read_timeout=5)
+    web = WebSettings(connect_timeout=60, read_timeout=60)
     settings = replace(DownloadSettings(web=web, retry=FAST.retry), **changes)
     source = Source(url, len(DATA), SHA256, budget)
     return download(source, folder, settings, threading.Event(), lambda _done, _all: None)

@@ -100,7 +100,7 @@ class TestRedirects:
         ca_file, url = behind_tls(server, tmp_path)
         server.script.extend([lead_to(location)] * 9)
         with pytest.raises(ContentError, match="bad redirect"):
-            fetch(url, tmp_path / "d", web=WebSettings(5, 5, ca_file=ca_file))
+            fetch(url, tmp_path / "d", web=WebSettings(60, 60, ca_file=ca_file))
         assert len(server.requests) in {1, 6}
 
     def test_a_loop_behind_tls_that_was_reached_by_plain_http_passes(
@@ -111,7 +111,7 @@ class TestRedirects:
         server.script.extend([lead_to("/p.tar.gz")] * 9)
         with (
             leading_to(url) as network,
-            Web(WebSettings(5, 5, ca_file=ca_file)) as web,
+            Web(WebSettings(60, 60, ca_file=ca_file)) as web,
             pytest.raises(FetchError, match="one too many"),
         ):
             web.get(network, redirects=5)
@@ -185,7 +185,7 @@ def test_a_repository_whose_ca_was_renewed_with_its_key(
     server.socket = context.wrap_socket(server.socket, server_side=True)
     (server.root / "p.tar.gz").write_bytes(DATA)
     (tmp_path / "ca.pem").write_text(pki.pem_of(*(roots[n] for n in trusted)))
-    with Web(WebSettings(5, 5, ca_file=tmp_path / "ca.pem")) as web:
+    with Web(WebSettings(60, 60, ca_file=tmp_path / "ca.pem")) as web:
         with web.get(server.url.replace("http:", "https:") + "/p.tar.gz") as body:
             assert body.status == 200
         assert web.chain_end == pki.VALID[1].replace(microsecond=0).timestamp()

@@ -54,7 +54,7 @@ def rig(repo: Simulator, tmp_path: Path, helpers: Any) -> UpdaterRig:
         state_dir=tmp_path / "state",
         confirm_timeout=DEADLINE,
         refresh=QUICK,
-        download=DownloadSettings(web=WebSettings(5, 5), retry=QUICK),
+        download=DownloadSettings(web=WebSettings(60, 60), retry=QUICK),
     )
     return UpdaterRig(settings, Kills())
 

@@ -53,7 +53,7 @@ def settings(server: Any, repository: Repository, tmp_path: Path, helpers: Any) 
         repository=server.url,
         root_file=root,
         metadata_dir=tmp_path / "state/metadata",
-        web=WebSettings(connect_timeout=5, read_timeout=5),
+        web=WebSettings(connect_timeout=60, read_timeout=60),
     )
 
 
@@ -437,7 +437,7 @@ def over_tls(server: Any, settings: TrustSettings, tmp_path: Path) -> TrustSetti
     server.socket = context.wrap_socket(server.socket, server_side=True)
     (tmp_path / "ca.pem").write_text(pki.pem_of(root))
     clock = TrustedTime(built=EARLIEST)
-    web = WebSettings(5, 5, ca_file=tmp_path / "ca.pem", clock=clock)
+    web = WebSettings(60, 60, ca_file=tmp_path / "ca.pem", clock=clock)
     return replace(settings, repository=server.url.replace("http:", "https:"), web=web)
 
 

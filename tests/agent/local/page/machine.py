@@ -112,9 +112,12 @@ class Machine:
 
     def stop(self) -> None:
         """End, as a machine that is switched off."""
-        self._server.stop()
+        self._loop.call_soon_threadsafe(
+            self._server.stop
+        )  # a loop that nothing else wakes would sleep on
         assert self._thread is not None
         self._thread.join(20)
+        assert not self._thread.is_alive()
 
     def page(self, dispatch: Dispatch) -> DevicePage:
         async def status() -> Mapping[str, object]:
@@ -142,5 +145,6 @@ class Machine:
         self._server = LocalServer(app, (identity.certificate, identity.key))
         with lan_socket("127.0.0.1", self.port) as bound:
             bound.listen()
+            self._loop = asyncio.get_running_loop()
             opened.set()
             await self._server.serve([bound])
