@@ -88,7 +88,8 @@ def test_a_link_does_not_load_the_others_library(link: str, library: str) -> Non
 
 
 def test_only_this_place_imports_a_kind_of_link() -> None:
-    assert {item.target for item in graph()[BUILD]} & KINDS
-    for module, imported in graph().items():
+    edges = graph()
+    assert {item.target for item in edges[BUILD]} & KINDS
+    for module, imported in edges.items():
         if module not in {BUILD, *KINDS}:
             assert not {item.target for item in imported} & KINDS, module

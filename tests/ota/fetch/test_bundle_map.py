@@ -80,7 +80,7 @@ def test_an_index_that_is_shorter_than_the_map_says_is_refused(short: int) -> No
 
 
 def test_a_machine_holds_some_bytes_for_each_block_and_not_its_hash() -> None:
-    blocks = 65_536  # an image of 256 MiB
+    blocks = 16_384  # an image of 64 MiB
     index = pieces(random.Random(1).randbytes(blocks * 32))
     here = array("Q", random.Random(2).randbytes(blocks * 8))
     tracemalloc.start()
