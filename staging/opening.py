@@ -85,9 +85,8 @@ def check_there(data: DataDir, path: Path) -> None:
     elif (found := soundness.contents(path)) is not None:
         if not found[0] and _was_there(data, path):
             raise _gone(data, path, soundness.BARE)
-        schema.check_known(
-            str(path), *found
-        )  # before anything makes a log beside another program's file
+        # Before anything makes a log beside another program's file.
+        schema.check_known(str(path), *found)
 
 
 def check_whole(data: DataDir, path: Path) -> None:

@@ -67,9 +67,8 @@ class BlockTransfers:
 
     async def reply(self, request: Any, render: Callable[[], Awaitable[Any]]) -> Any:
         """Return the reply to a whole request, or the requested block of it."""
-        if (
-            request.opt.block2 is None
-        ):  # nearly all: aiocoap's cache is for what is asked or answered in blocks
+        # aiocoap's cache is for what is asked or answered in blocks; nearly nothing is.
+        if request.opt.block2 is None:
             whole = await render()
             if len(whole.payload) <= request.remote.maximum_payload_size:
                 whole.opt.block1 = request.opt.block1

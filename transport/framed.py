@@ -447,7 +447,7 @@ class _Site(Resource):
         if connection.serving >= MAX_SERVING:
             pipe.add_response(_busy(request), is_last=True)
             return
-        task = cast("asyncio.Task[Any]", asyncio.current_task())  # aiocoap has made one
+        task = cast("asyncio.Task[Any]", asyncio.current_task())  # of `_Context.render_to_pipe`
         self._running.add(task)
         connection.serving += 1
         try:

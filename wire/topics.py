@@ -12,8 +12,8 @@
 
 So a broker needs two rules for a device: it writes below ``story/{uuid}/up`` and reads below
 ``story/{uuid}/down``. A request has a response topic and correlation data (MQTT 5, section 4.10).
-Method, path, query and the answer's code are user properties, one for each part of a path or query
-as in CoAP, because a topic cannot hold every path.
+Method, path, query, the answer's code and when to ask again are user properties, one for each part of
+a path or query as in CoAP, because a topic cannot hold every path.
 """
 
 from __future__ import annotations
