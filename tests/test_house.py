@@ -161,7 +161,6 @@ TESTED_IN: dict[str, str] = {
     "agent.unreachable": "tests/agent/test_unit.py",
     "agent.words.remedies": "tests/agent/words/test_causes.py",
     "agent.exits": "tests/agent/test_commands.py",
-    "agent.link.mqtt_requests": "tests/agent/link/test_mqtt.py",
     "agent.link.mqtt_session": "tests/agent/link/test_mqtt.py",
     "agent.link.outbox_held": "tests/agent/link/test_outbox_disk.py",
     "agent.link.outbox_rows": "tests/agent/link/test_outbox_damage.py",

@@ -87,6 +87,7 @@ class MqttConnector:
         )  # fmt: skip
         self._guard = Guard(handler)
         self._run = secrets.token_hex(8)
+        self._is_first = True
 
     @property
     def server(self) -> str:
@@ -126,11 +127,13 @@ class MqttConnector:
         timeout = self._settings.connect_timeout_seconds
         try:
             async with asyncio.timeout(timeout):
-                return await mqtt.open(sock, self._options(), session.deliver), chain_end
+                connection = await mqtt.open(sock, self._options(), session.deliver)
         except TransportError as error:
             raise _refusal(error) from error
         except TimeoutError as error:
             raise NotAnsweredError(f"the broker does not answer within {timeout:g} s") from error
+        self._is_first = False
+        return connection, chain_end
 
     def _options(self) -> MqttOptions:
         from transport.mqtt import MqttOptions, Will  # noqa: PLC0415  # an extra
@@ -142,7 +145,8 @@ class MqttConnector:
             username=uuid if with_password else "",
             password=self._profile.token if with_password else "",
             keepalive=KEEPALIVE,
-            clean_start=False,
+            # What a process before this one was handed, and may have carried out, is not for this one.
+            clean_start=self._is_first,
             session_expiry=SESSION_EXPIRY,
             receive_maximum=RECEIVE_MAXIMUM,
             will=Will(str(Topic(uuid, Kind.STATE)), state_payload(State(online=False))),

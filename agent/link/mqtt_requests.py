@@ -6,6 +6,7 @@ waited for this device may be late. `agent.link.guard.Guard`, which outlives a c
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -33,8 +34,9 @@ _log = logging.getLogger(__name__)
 class CloudRequests:
     """Serves one device's requests on one connection."""
 
-    def __init__(self, uuid: str, guard: Guard, time: CloudTime) -> None:
-        """Pass requests to ``guard``; ``time`` is the cloud's."""
+    def __init__(self, uuid: str, guard: Guard, time: CloudTime, begun: asyncio.Event) -> None:
+        """Pass requests to ``guard``; ``time`` is the cloud's, and known as well as ever once ``begun`` is set."""
+        self._begun = begun
         self._uuid = uuid
         self._guard = guard
         self._time = time
@@ -74,6 +76,9 @@ class CloudRequests:
             return Answer(Code.SERVICE_UNAVAILABLE, b"too many requests at once")
         if len(message.payload) > BODY_LIMIT:
             return Answer.from_text(Code.TOO_LARGE, f"at most {BODY_LIMIT} bytes")
+        # A broker hands over at once what has waited for this device; whether it is too late is known after the
+        # registration, which may be long after the deadline.
+        await self._begun.wait()
         try:
             request = parse_request(message.properties, message.payload)
             # Also what has no id of its own is carried out once, should the broker repeat it.

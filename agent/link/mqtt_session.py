@@ -90,7 +90,8 @@ class MqttSession:
         self._credentials = credentials
         self._settings = settings
         self._time = CloudTime()
-        self._requests = CloudRequests(credentials.uuid, guard, self._time)
+        self._begun = asyncio.Event()
+        self._requests = CloudRequests(credentials.uuid, guard, self._time, self._begun)
         self._reads = reads
         self._run = run
         self._connection: MqttConnection | None = None
@@ -121,6 +122,7 @@ class MqttSession:
             filters = [(str(self._answers), 0), (str(self._asked), 1)]
             await connection.subscribe(filters, deadline=BROKER_TIMEOUT)
             registered = await self._register()
+            self._begun.set()
             state = state_payload(State(online=True, reads=self._reads, run=self._run))
             topic = str(Topic(self._credentials.uuid, Kind.STATE))
             await connection.publish(
@@ -159,7 +161,7 @@ class MqttSession:
     async def close(self) -> None:
         """Say farewell with the will, so that the cloud knows at once, and end the handlers."""
         try:
-            if self._tasks:
+            if self._tasks and self._begun.is_set():  # before, none of them has begun
                 await asyncio.wait(self._tasks, timeout=END_TIMEOUT)
         finally:
             if self._connection is not None:

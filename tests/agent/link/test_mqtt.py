@@ -627,7 +627,9 @@ async def test_a_flood_takes_the_answer_from_nothing_that_was_carried_out(
         replies.append(answer.code)
         await go.wait()
 
-    requests = agent.link.mqtt_requests.CloudRequests(UUID, Guard(handler), CloudTime())
+    begun = asyncio.Event()
+    begun.set()
+    requests = agent.link.mqtt_requests.CloudRequests(UUID, Guard(handler), CloudTime(), begun)
     properties = (("method", "GET"), ("path", "volume"))
     there = f"story/{UUID}/up/answer/w"
     flood = [
