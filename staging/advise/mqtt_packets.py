@@ -1,6 +1,7 @@
-"""As much of MQTT 5 as a broker of one client speaks (OASIS MQTT 5.0, section numbers below). No I/O.
+"""As much of MQTT 5 as a small broker speaks (OASIS MQTT 5.0, section numbers below). No I/O.
 
-The advisor is a broker itself, so that it can do to a device what no broker does.
+The advisor is a broker of one client, so that it can do to a device what no broker does; the simulation has one of
+few clients (`tools.sim.broker`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK = 1, 2, 3, 4
 SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK = 8, 9, 10, 11
 PINGREQ, PINGRESP, DISCONNECT = 12, 13, 14
 USER_PROPERTY, RESPONSE_TOPIC, CORRELATION, EXPIRY = 0x26, 0x08, 0x09, 0x02
+SESSION_EXPIRY, RECEIVE_MAXIMUM = 0x11, 0x21
 # Bytes of one packet; a device's reports have some kilobytes.
 PACKET_LIMIT = 256 * 1024
 # How a property's value is written, by its number (2.2.2.2): bytes of an integer, or a word.
@@ -167,6 +169,8 @@ class Publish:
     response: str = ""
     correlation: bytes = b""
     users: tuple[tuple[str, str], ...] = ()
+    expiry: int | None = None
+    """Seconds after which nobody is to get it."""
 
 
 def read_publish(found: Packet) -> Publish:
@@ -186,12 +190,20 @@ def read_publish(found: Packet) -> Publish:
         first(properties, RESPONSE_TOPIC).decode(errors="replace"),
         first(properties, CORRELATION),
         tuple(users(properties)),
+        _integer(properties, EXPIRY),
     )
 
 
-def write_publish(message: Publish) -> bytes:
-    """Write a PUBLISH."""
+def _integer(properties: list[Property], key: int) -> int | None:
+    value = first(properties, key)
+    return int.from_bytes(value, "big") if value else None
+
+
+def write_publish(message: Publish, *, again: bool = False) -> bytes:
+    """Write a PUBLISH; ``again``: it was sent before."""
     properties = b""
+    if message.expiry is not None:
+        properties += bytes((EXPIRY,)) + message.expiry.to_bytes(4, "big")
     if message.response:
         properties += bytes((RESPONSE_TOPIC,)) + field(message.response.encode())
     if message.correlation:
@@ -200,12 +212,12 @@ def write_publish(message: Publish) -> bytes:
         properties += bytes((USER_PROPERTY,)) + field(name.encode()) + field(value.encode())
     mid = message.mid.to_bytes(2, "big") if message.qos else b""
     body = field(message.topic.encode()) + mid + number(len(properties)) + properties
-    return packet(PUBLISH, body + message.payload, message.qos << 1 | message.retain)
+    return packet(PUBLISH, body + message.payload, again << 3 | message.qos << 1 | message.retain)
 
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """What a CONNECT says (3.1): who, and for how long it may be silent."""
+    """What a CONNECT says (3.1): who, for how long it may be silent, and what is to be told of its end."""
 
     version: int
     client: str
@@ -213,6 +225,13 @@ class Connect:
     password: bytes
     keepalive: int
     will_topic: str = ""
+    will: bytes = b""
+    will_retain: bool = False
+    clean: bool = False
+    """Whether it forgets what was kept for it."""
+    expiry: int = 0
+    """Seconds for which what it has subscribed to is kept after its end."""
+    receive_maximum: int = 65535
 
 
 def read_connect(found: Packet) -> Connect:
@@ -225,43 +244,74 @@ def read_connect(found: Packet) -> Connect:
     if version != 5:
         raise PacketError(f"version {version}, expected 5")
     keepalive = int.from_bytes(body[at + 2 : at + 4], "big")
-    _, at = read_properties(body, at + 4)
+    told, at = read_properties(body, at + 4)
     client, at = read_field(body, at)
-    will = b""
+    topic = will = b""
     if flags & 4:
         _, at = read_properties(body, at)
+        topic, at = read_field(body, at)
         will, at = read_field(body, at)
-        _, at = read_field(body, at)
     user = password = b""
     if flags & 0x80:
         user, at = read_field(body, at)
     if flags & 0x40:
         password, at = read_field(body, at)
-    return Connect(version, client.decode(), user.decode(), password, keepalive, will.decode())
+    return Connect(
+        version, client.decode(), user.decode(), password, keepalive, topic.decode(), will,
+        bool(flags & 0x20), bool(flags & 2), _integer(told, SESSION_EXPIRY) or 0,
+        _integer(told, RECEIVE_MAXIMUM) or 65535,
+    )  # fmt: skip
 
 
 def read_subscribe(found: Packet) -> tuple[int, list[str]]:
     """Read a SUBSCRIBE (3.8): its id and the filters."""
+    mid, filters = read_filters(found)
+    return mid, [name for name, _ in filters]
+
+
+def read_filters(found: Packet) -> tuple[int, list[tuple[str, int]]]:
+    """Read a SUBSCRIBE (3.8): its id, and the filters with the highest QoS that each wants."""
     mid = int.from_bytes(found.body[:2], "big")
     _, at = read_properties(found.body, 2)
     filters = []
     while at < len(found.body):
         name, at = read_field(found.body, at)
-        filters.append(name.decode(errors="replace"))
+        filters.append((name.decode(errors="replace"), found.body[at] & 3))
         at += 1
     return mid, filters
 
 
+def read_unsubscribe(found: Packet) -> tuple[int, list[str]]:
+    """Read an UNSUBSCRIBE (3.10): its id and the filters."""
+    _, at = read_properties(found.body, 2)
+    filters = []
+    while at < len(found.body):
+        name, at = read_field(found.body, at)
+        filters.append(name.decode(errors="replace"))
+    return int.from_bytes(found.body[:2], "big"), filters
+
+
 def suback(mid: int, count: int) -> bytes:
     """Write a SUBACK that grants QoS 1 to each filter."""
-    return packet(SUBACK, mid.to_bytes(2, "big") + b"\0" + b"\1" * count)
+    return answer(SUBACK, mid, b"\1" * count)
 
 
-def connack(reason: int = 0) -> bytes:
-    """Write a CONNACK."""
-    return packet(CONNACK, bytes((0, reason, 0)))
+def answer(kind: int, mid: int, reasons: bytes) -> bytes:
+    """Write a SUBACK or UNSUBACK: a reason for each filter (3.9, 3.11)."""
+    return packet(kind, mid.to_bytes(2, "big") + b"\0" + reasons)
 
 
-def puback(mid: int) -> bytes:
-    """Write a PUBACK."""
-    return packet(PUBACK, mid.to_bytes(2, "big"))
+def connack(reason: int = 0, *, present: bool = False, properties: bytes = b"") -> bytes:
+    """Write a CONNACK; ``present``: what was kept for the client is there still."""
+    return packet(CONNACK, bytes((present, reason)) + number(len(properties)) + properties)
+
+
+def puback(mid: int, reason: int = 0) -> bytes:
+    """Write a PUBACK; a reason of 128 or more says that nobody gets the message (3.4.2.1)."""
+    return packet(PUBACK, mid.to_bytes(2, "big") + (bytes((reason, 0)) if reason else b""))
+
+
+def read_puback(found: Packet) -> tuple[int, int]:
+    """Read a PUBACK: the message's id, and the reason."""
+    body = found.body
+    return int.from_bytes(body[:2], "big"), body[2] if len(body) > 2 else 0

@@ -16,6 +16,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 
+from staging.broker.gate import BrokerGate
+from staging.broker.members import Members
+from staging.broker.worker import Worker
 from staging.gateway.gateway import Gateway
 from staging.identity import ca
 from staging.store import Database, devices, ota, releases
@@ -32,6 +35,7 @@ from staging.store.order_rules import Status
 from staging.store.releases import Target
 from staging.times import now_ms
 from tools.sim import paces
+from tools.sim.broker_process import DEVICES_PORT, BrokerProcess
 from tools.sim.calls import Mount, bury, lay_out
 from tools.sim.clock import START
 from tools.sim.disk import Left, after_cut
@@ -77,21 +81,24 @@ class Template:
             self.packages[offered.version] = package.id
         self.uuids = [(each.uuid, each.token, each.bind_token or "") for each in self.devices]
 
-    def profile(self, number: int) -> Profile:
-        """Return the profile of a device."""
+    def profile(self, number: int, *, by_mqtt: bool = False) -> Profile:
+        """Return the profile of a device; ``by_mqtt``: of a cloud behind a broker."""
         uuid, token, bind_token = self.uuids[number]
+        told = {"link": "mqtt", "mqttPort": DEVICES_PORT} if by_mqtt else {}
         return Profile(
             uuid=uuid, token=token, bind_token=bind_token, server_addr=HOST, coap_port=PORT,
-            lwm2m_port=0, rsa_ca_crt=self.ca_pem, configures={}, mac_id="", version=0,
+            lwm2m_port=0, rsa_ca_crt=self.ca_pem, configures=told, mac_id="", version=0,
         )  # fmt: skip
 
 
 class Cloud:
     """One cloud."""
 
-    def __init__(self, on: Platform, template: Template, folder: Path) -> None:
-        """Use the empty ``folder`` as its disk."""
-        self.on, self.template = on, template
+    def __init__(
+        self, on: Platform, template: Template, folder: Path, broker: BrokerProcess | None = None
+    ) -> None:
+        """Use the empty ``folder`` as its disk; with a ``broker`` devices come by that too."""
+        self.on, self.template, self.broker = on, template, broker
         self.rng = random.Random(on.rng.random())  # noqa: S311  # a simulation
         self.mount = Mount(str(folder))
         on.calls.mounts.append(self.mount)
@@ -104,11 +111,14 @@ class Cloud:
         self.database: Database | None = None
         self.gateway: Gateway | None = None
         self.api: OpenApi | None = None
+        self.worker: Worker | None = None
         self.ended: list[str] = []
         self.buried: list[Any] = []
         self._away: asyncio.TimerHandle | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self.on_start: Any = lambda: None
+        if broker is not None and broker.kind.is_beside:
+            broker.is_wanted = lambda: self.life is not None
 
     def start(self) -> None:
         """Start the process."""
@@ -124,9 +134,11 @@ class Cloud:
         try:
             self.database = Database(self.folder / STORE)
             share_compiled(self.database)
+            members = Members("server")
             self.gateway = Gateway(
-                self.database, api_url=lambda: "http://repository.test", pace=paces.GATEWAY
-            )
+                self.database, api_url=lambda: "http://repository.test", pace=paces.GATEWAY,
+                owns=members.owns,
+            )  # fmt: skip
             listener: Any = SimSocket()
             listener.name = (ADDRESS, PORT)
             self.on.net.listeners[ADDRESS, PORT] = listener
@@ -138,7 +150,14 @@ class Cloud:
             self.api = api
             self.on.note("cloud: starts")
             self.on_start()
-            await asyncio.Event().wait()
+            if self.broker is None:
+                await asyncio.Event().wait()
+            else:
+                if self.broker.kind.is_beside:
+                    self.broker.start()
+                gate = BrokerGate(self.database, self.gateway, members)
+                self.worker = Worker(gate, members.who, self.broker.address)
+                await self.worker.run()
         except Exception as error:  # noqa: BLE001  # judged by the invariants
             if not life.dead:
                 self.ended.append(f"{type(error).__name__}: {error}")
@@ -153,6 +172,8 @@ class Cloud:
         if self.life is not None:
             self.on.note("cloud: kill -9")
             self._gone(self.life, power=False)
+            if self.broker is not None and self.broker.kind.is_beside:
+                self.broker.stop(for_good=True)  # its kernel ends what it has started
             self._later(RESTART_SECONDS, self.start)
 
     def lose_power(self, why: str = "power cut") -> None:
@@ -161,6 +182,8 @@ class Cloud:
             self.on.note(f"cloud: {why}")
             self.mount.dead = True
             self._gone(self.life, power=True)
+            if self.broker is not None and self.broker.kind.is_beside:
+                self.broker.lose_power()
             self._away = self._later(self.rng.uniform(5.0, 90.0), self._come_back)
 
     def come_back(self) -> None:
@@ -177,8 +200,16 @@ class Cloud:
             listener.close()
         self.on.sqlite.forget(self.mount)
         self.on.loop.call_soon(bury, self.on.calls, self.mount, context=contextvars.Context())
-        self.buried += [self.database, self.gateway, self.api, self._upkeep, self._task, life]
-        self.life = self.database = self.gateway = self.api = None
+        self.buried += [
+            self.database,
+            self.gateway,
+            self.api,
+            self._upkeep,
+            self._task,
+            life,
+            self.worker,
+        ]
+        self.life = self.database = self.gateway = self.api = self.worker = None
 
     def _come_back(self) -> None:
         self._away = None

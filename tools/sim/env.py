@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tools.sim import calls as files
-from tools.sim import sockets, threads
+from tools.sim import sockets, threads, tls_socket
 from tools.sim.calls import Calls
 from tools.sim.clock import Clock
 from tools.sim.sqlite_disk import SqliteDisk
@@ -77,6 +77,7 @@ def install() -> Env:
     threads.install()
     calls = files.install()
     sockets.install()
+    tls_socket.install()
     _install_chance()
     programs: Any = shutil
     programs.which = lambda *_, **__: None  # there are none

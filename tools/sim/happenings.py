@@ -217,6 +217,8 @@ def heal(world: World) -> None:
     world.machine.mount.cut_at = world.cloud.mount.cut_at = 0
     world.machine.come_back()
     world.cloud.come_back()
+    if world.broker is not None:
+        world.broker.come_back()
 
 
 def go_to_bed(world: World, seconds: float) -> None:

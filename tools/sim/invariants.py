@@ -66,6 +66,7 @@ class View:
         queue: reports that wait; ``queue_bytes``: the outbox's files.
         ran_dry: after how many seconds of running an empty battery ended it.
         late: commands that were carried out after their deadline or their refusal.
+        twice: commands that were carried out a second time.
     """
 
     now: float = 0.0
@@ -87,6 +88,7 @@ class View:
     bytes: int = 0
     tasks: int = 0
     late: Sequence[str] = ()
+    twice: Sequence[str] = ()
     ran_dry: Sequence[float] = ()
     ended: Sequence[str] = ()
     dead_since: float | None = None
@@ -219,6 +221,11 @@ def nothing_is_late(view: View) -> str | None:
     return view.late[0] if view.late else None
 
 
+def nothing_is_done_twice(view: View) -> str | None:
+    """An order that is handed over a second time is not carried out a second time."""
+    return view.twice[0] if view.twice else None
+
+
 def nothing_crashes(view: View) -> str | None:
     """A process ends by itself only for a restart."""
     return f"it ended: {view.ended[0]}" if view.ended else None
@@ -245,7 +252,7 @@ def is_of_read_only_card(error: BaseException | None) -> bool:
 
 STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
-    nothing_is_late, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
+    nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
     the_wake_word_is_heard, stories_are_not_listened_to,
 )  # fmt: skip

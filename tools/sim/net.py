@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tools.sim.life import Life, current
-from tools.sim.sockets import Pair, SimSocket, SimTransport
+from tools.sim.sockets import Pair, SimSocket, SimTransport, Source
 
 # Seconds until a connect, and until sent bytes that nobody acknowledges, fail without an option of the socket's.
 CONNECT_SECONDS = 130.0
@@ -87,8 +87,8 @@ class Network:
         self.hosts: dict[str, list[str]] = {}
         self.pairs: list[Pair] = []
         self.chain_end = 0.0
-        self.asks = Asks(), Asks()
-        """How often machines looked a name up, and asked for packages."""
+        self.asks = Asks(), Asks(), Asks()
+        """How often machines looked a name up, and asked for packages, and how often the cloud looked a name up."""
         self._watchers: dict[int, tuple[Callable[..., Any], Sequence[Any], Any]] = {}
         self._ports = iter(range(40000, 10**9))
 
@@ -124,7 +124,7 @@ class Network:
         """Call no more."""
         return self._watchers.pop(fd if isinstance(fd, int) else fd.fileno(), None) is not None
 
-    def tell(self, sock: SimSocket) -> None:
+    def tell(self, sock: Source) -> None:
         """Say that a socket has something."""
         found = self._watchers.get(sock.fileno())
         if found is not None:
@@ -134,7 +134,8 @@ class Network:
     async def look_up(self, host: Any, port: Any) -> list[Any]:
         """Return what getaddrinfo does; raises socket.gaierror."""
         path = self._own_path()
-        self.asks[0].note(self.loop.time())
+        life = current()
+        self.asks[2 if life is not None and life.name == "cloud" else 0].note(self.loop.time())
         await asyncio.sleep(self.delay(path))
         if path.names == "hangs" or not path.up:
             await asyncio.sleep(30.0)
@@ -226,6 +227,14 @@ class Network:
         """Let the other end, or this one, know nothing of the connections any more, without a word."""
         for pair in self.of(name):
             pair.blackhole(server_forgets=server_forgets)
+
+    def forget(self, name: str) -> None:
+        """Let a router forget the connections of a machine: that is told so with its next segment, the other end never."""
+        for pair in self.of(name):
+            pair.blackhole(server_forgets=False)
+            client = pair.ends.get(True)
+            if client is not None:
+                client.lose(ConnectionResetError(104, "Connection reset by peer"))
 
     def dead_since(self, name: str) -> float | None:
         """Return since when a connection of a machine carries nothing, and one of its ends believes in it."""

@@ -22,6 +22,7 @@ from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
 from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim import hands_free
+from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
@@ -56,6 +57,9 @@ class Observer:
         self.accepted: dict[tuple[str, int], str] = {}
         self.excused: dict[tuple[str, int], str] = {}
         self.late: list[str] = []
+        self.twice: list[str] = []
+        """Orders that were carried out a second time, by whichever process."""
+        self._done: set[bytes] = set()
         self.heard_mute: list[str] = []
         """When the microphone was open although it was told to be off, and had said so."""
         self.unheard: list[str] = []
@@ -73,6 +77,8 @@ class Observer:
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
+        self._worked_at = 0.0
+        """Until when the broker was away or stood still: it noticed nothing."""
         self._card_fails_at = -CARD_SECONDS
         world.machine.on_gone = self._gone
         world.cloud.on_start = self._listen
@@ -105,6 +111,12 @@ class Observer:
             {name: "replaced" for name, known in self.accepted.items() if known == key}
         )
 
+    def note_done(self, request: Any) -> None:
+        """Note that an order with a name of its own was carried out: another time is one too many."""
+        if request.id in self._done:
+            self.twice.append(f"{request.method} {request.path} was done a second time")
+        self._done.add(request.id)
+
     def hear_mute(self, machine: Machine) -> None:
         """Hear that the microphone was told to be off, and says that it is."""
         if machine.recordings:
@@ -123,7 +135,12 @@ class Observer:
     async def view(self) -> View:
         """Return what is seen now."""
         machine, now = self.machine, self.world.loop.time()
-        view = View(now=now, late=self.late, ended=[*machine.ended, *self.world.cloud.ended])
+        view = View(
+            now=now,
+            late=self.late,
+            twice=self.twice,
+            ended=[*machine.ended, *self.world.cloud.ended],
+        )
         if machine.life is not None and machine.agent is not None:
             view.alive, view.running = True, machine.running
             self._see_sound(view, machine)
@@ -206,6 +223,12 @@ class Observer:
         path = self.world.net.path(self.machine.name)
         if cloud.gateway is None or not path.up or self._is_unknown_peer():
             return False
+        broker = self.world.broker
+        if broker is not None:
+            if not broker.works or not self.world.net.path(CLOUD).up:
+                return False
+            if cloud.worker is None or not cloud.worker.ready.is_set():
+                return True
         return cloud.gateway.is_online(self.machine.name) != self._says_online()
 
     def _says_online(self) -> bool:
@@ -215,17 +238,25 @@ class Observer:
     def _is_unknown_peer(self) -> bool:
         """Return whether a proxy hides a machine that has not said yet that it reads pings: that takes minutes."""
         gateway, name = self.world.cloud.gateway, self.machine.name
+        if self.world.broker is not None:
+            return False
         if gateway is None or not self.world.net.path(name).proxied:
             return False
         session = gateway.sessions.find(name)
         return session is not None and PING not in session.abilities
 
     def _dead_since(self) -> float | None:
-        return None if self._is_unknown_peer() else self.world.net.dead_since(self.machine.name)
+        if self._is_unknown_peer():
+            return None
+        times = [self.world.net.dead_since(name) for name in (self.machine.name, CLOUD)]
+        since = min((time for time in times if time is not None), default=None)
+        if self.world.broker is not None and not self.world.broker.works:
+            self._worked_at = self.world.loop.time()
+        return None if since is None else max(since, self._worked_at)
 
     def _asked(self) -> tuple[int, int]:
-        names, pages = self.world.net.asks
-        return names.most, pages.most
+        names, pages, of_cloud = self.world.net.asks
+        return max(names.most, of_cloud.most), pages.most
 
     # What is told, and what was promised.
 
@@ -293,7 +324,6 @@ class Observer:
         machine, cloud = self.machine, self.world.cloud
         found = cloud.look(machine.name)
         self._looked_at = 0
-        outbox = getattr(machine.agent, "_outbox", None)
         packages = {number: version for version, number in cloud.template.packages.items()}
         return Ending(
             view=await self.view(),
@@ -307,7 +337,7 @@ class Observer:
                 name for name, kind in machine.versions.items() if kind.crashes or kind.dies_after
             ],
             online=cloud.gateway is not None and cloud.gateway.is_online(machine.name),
-            waiting=0 if outbox is None else int(outbox.status()["waiting"]),
+            waiting=self.waiting,
             newest=found.get("newest", {}),
             values=await self._values(),
             damaged=machine.damaged,
@@ -315,6 +345,12 @@ class Observer:
             offered={} if machine.starts > EPOCHS_LIMIT else self.offered,
             rows=found.get("rows", {}),
         )
+
+    @property
+    def waiting(self) -> int:
+        """How many reports wait in the outbox."""
+        outbox = getattr(self.machine.agent, "_outbox", None)
+        return 0 if outbox is None else int(outbox.status()["waiting"])
 
     async def _values(self) -> dict[str, Any]:
         points = _points(self.machine)
@@ -376,6 +412,14 @@ def watch_promises() -> None:
         return stored
 
     Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
+    _watch_requests()
+    _watch_utterances()
+    _watch_waiting()
+    watch_orders(WATCHED)
+    watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
+
+
+def _watch_requests() -> None:
     handle = Dispatch.handle
 
     async def noted_handle(self: Dispatch, request: Any, *, local: bool = False) -> Any:
@@ -385,6 +429,8 @@ def watch_promises() -> None:
             late = START + observer.world.loop.time() - request.until_ms / 1000
             if late > LATE_SECONDS:
                 observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
+        if observer is not None and request.id and answer.code == Code.CHANGED:
+            observer.note_done(request)
         is_mute = request.path == ("microphone",) and request.payload in {b"0", b"false"}
         machine = CURRENT_MACHINE.get()
         if observer is not None and machine is not None and is_mute and answer.code == Code.CHANGED:
@@ -392,10 +438,6 @@ def watch_promises() -> None:
         return answer
 
     Dispatch.handle = noted_handle  # type: ignore[method-assign]
-    _watch_utterances()
-    _watch_waiting()
-    watch_orders(WATCHED)
-    watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
 
 
 def _watch_utterances() -> None:

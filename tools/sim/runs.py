@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from tools.sim.env import Env
 from tools.sim.observer import watch_promises
-from tools.sim.scenario import Event, scenario
+from tools.sim.scenario import Event, is_by_mqtt, scenario
 from tools.sim.world import Outcome, World, prepare
 
 # Of a failing seed: how often events are left out, and the lines of its trace that are shown.
@@ -40,6 +40,9 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     parser.add_argument(
         "--twice", type=int, default=0, help="run so many seeds again, which must be the same"
     )
+    parser.add_argument(
+        "--link", default="", choices=("", "coap", "mqtt"), help="of all; else each seed's own"
+    )
     parser.add_argument("--also", default="", help="more, with commas: SEED:HOURS:DENSITY:SETTLE")
     options = parser.parse_args()
     # What is dead is collected late, and cannot end well.
@@ -49,7 +52,9 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
         logging.logThreads = False  # the simulated ones are none of `threading`'s
         logging.basicConfig(level=logging.INFO, stream=sys.stdout)
     sys.unraisablehook = lambda _told: None
-    runner = Runner(env, stop=options.stop, settle=options.settle, density=options.density)
+    runner = Runner(
+        env, stop=options.stop, settle=options.settle, density=options.density, link=options.link
+    )
     if options.seed is not None:
         return runner.show(options.seed, options.hours)
     failed = runner.run(range(options.first, options.first + options.seeds), options.hours)
@@ -62,9 +67,16 @@ class Runner:
     """Runs seeds in this process."""
 
     def __init__(
-        self, env: Env, *, stop: bool = False, settle: float = 2400.0, density: float = 1.0
+        self,
+        env: Env,
+        *,
+        stop: bool = False,
+        settle: float = 2400.0,
+        density: float = 1.0,
+        link: str = "",
     ) -> None:
-        """Make what all seeds share; ``stop``: end with the first that fails."""
+        """Make what all seeds share; ``stop``: end with the first that fails; ``link``: of all seeds."""
+        self._link = link
         self._digests: dict[int, str] = {}
         self._uncollected = 0.0
         self.env, self._stop, self._settle, self._density = env, stop, settle, density
@@ -80,9 +92,9 @@ class Runner:
         lives long. Of short seeds those of half an hour are collected together.
         """
         gc.disable()
-        outcome = World(self.env, seed, self.repository, self.template, self._settle).run(
-            events, hours
-        )
+        by_mqtt = self._is_by_mqtt(seed)
+        world = World(self.env, seed, self.repository, self.template, self._settle, by_mqtt=by_mqtt)
+        outcome = world.run(events, hours)
         self._uncollected += hours
         if self._uncollected >= COLLECT_HOURS:
             self._uncollected = 0.0
@@ -90,10 +102,16 @@ class Runner:
         self._digests.setdefault(seed, outcome.digest)
         return outcome
 
+    def _is_by_mqtt(self, seed: int) -> bool:
+        return self._link == "mqtt" if self._link else is_by_mqtt(seed)
+
+    def _events(self, seed: int, hours: float) -> list[Event]:
+        return scenario(seed, hours, self._density, by_mqtt=self._is_by_mqtt(seed))
+
     def show(self, seed: int, hours: float) -> int:
         """Run one seed, and print its trace."""
         began = time.process_time()
-        outcome = self.once(seed, scenario(seed, hours, self._density), hours)
+        outcome = self.once(seed, self._events(seed, hours), hours)
         print("\n".join(outcome.trace))
         print(
             f"seed {seed}: {outcome.fault or 'no fault'}; {outcome.digest}; {time.process_time() - began:.2f} s of CPU"
@@ -110,7 +128,7 @@ class Runner:
         """Run the first seeds again; each must go as before, whatever ran between. Return the exit code."""
         different = 0
         for seed, before in list(self._digests.items())[:count]:
-            again = self.once(seed, scenario(seed, hours, self._density), hours).digest
+            again = self.once(seed, self._events(seed, hours), hours).digest
             if again != before:
                 different += 1
                 print(f"seed {seed} is another one the second time: {before}, then {again}")
@@ -122,7 +140,7 @@ class Runner:
         """Run seeds; print how to repeat those that fail."""
         began, totals, failed = time.process_time(), Counter[str](), 0
         for number, seed in enumerate(seeds, 1):
-            outcome = self.once(seed, scenario(seed, hours, self._density), hours)
+            outcome = self.once(seed, self._events(seed, hours), hours)
             totals.update({name: int(value) for name, value in outcome.figures.items()})
             if outcome.fault:
                 failed += 1
@@ -142,7 +160,7 @@ class Runner:
     def _shrink(self, seed: int, failed: Outcome, hours: float) -> None:
         """Print the events without which the seed does not fail so, and the end of that run's trace."""
         check = failed.fault.partition(":")[0]
-        needed = [event for event in scenario(seed, hours, self._density) if event.at <= failed.at]
+        needed = [event for event in self._events(seed, hours) if event.at <= failed.at]
         size = max(1, len(needed) // 2)
         for _ in range(SHRINK_RUNS):
             for at in range(0, len(needed), size):

@@ -40,13 +40,26 @@ ADDED = {
     "second thoughts": 2, "tunnel": 2, "crowd": 12,
     "wake word": 10, "wake process": 3,
 }  # fmt: skip
+# Of worlds with a broker between machine and cloud; their chance is their own too.
+BROKER = {
+    "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,
+    "cloud is cut off": 8, "cloud is half open": 4, "cloud is away": 4, "kill in an order": 4,
+    "held at the door": 4,
+}  # fmt: skip
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 
 
-def scenario(seed: int, hours: float, density: float = 1.0) -> list[Event]:
+def is_by_mqtt(seed: int) -> bool:
+    """Return whether a seed's machine and cloud have a broker between them; else they speak framed CoAP."""
+    return random.Random(f"link {seed}").random() < 0.5  # noqa: S311  # a simulation
+
+
+def scenario(
+    seed: int, hours: float, density: float = 1.0, *, by_mqtt: bool = False
+) -> list[Event]:
     """Return the events of a seed, by time; each seed has some kinds of faults, and none of others.
 
-    ``density``: how many times as often all happens as on a usual day, for short runs.
+    ``density``: how many times as often all happens as on a usual day, for short runs; ``by_mqtt``: there is a broker.
     """
     rng = random.Random(f"scenario {seed}")  # noqa: S311  # a simulation
     faults = {name: rate for name, rate in FAULTS.items() if rng.random() < 0.5}
@@ -62,6 +75,11 @@ def scenario(seed: int, hours: float, density: float = 1.0) -> list[Event]:
     for name, rate in ADDED.items():
         if added.random() < 0.5:
             events += _spread(added, name, rate * density, hours * HOUR)
+    if by_mqtt:
+        of_broker = random.Random(f"broker {seed}")  # noqa: S311  # a simulation
+        for name, rate in BROKER.items():
+            if of_broker.random() < 0.5:
+                events += _spread(of_broker, name, rate * density, hours * HOUR)
     return sorted(events, key=lambda event: event.at)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import itertools
 import socket
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tools.sim.life import Life, current
 
@@ -22,10 +22,21 @@ DRAIN_SECONDS = 2.0
 real_socket = socket.socket
 
 
+class Source(Protocol):
+    """What an event loop waits for."""
+
+    def fileno(self) -> int:
+        """Return a number that no file has."""
+
+    @property
+    def has_something(self) -> bool:
+        """Whether reading would not wait."""
+
+
 class SimSocket:
     """A socket of no system."""
 
-    by_number: ClassVar[dict[int, SimSocket]] = {}
+    by_number: ClassVar[dict[int, Source]] = {}
     numbers: ClassVar[Any] = itertools.count(1_000_000)
 
     def __init__(self, family: int = socket.AF_INET, *_: Any, **__: Any) -> None:
@@ -200,8 +211,13 @@ class Pair:
 
     @property
     def is_believed_in(self) -> bool:
-        """Whether an end takes it for open."""
-        return any(end.begun and not end.is_closing() for end in self.ends.values())
+        """Whether an end takes it for open, and knows whose it is: a broker waits 90 s for a stranger's first word."""
+        return any(
+            end.begun
+            and not end.is_closing()
+            and not getattr(end.get_protocol(), "is_stranger", False)
+            for end in self.ends.values()
+        )
 
     def reset_both(self) -> None:
         """Reset both ends."""

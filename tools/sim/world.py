@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import contextvars
 import hashlib
+import importlib
 import random
 import shutil
 import tempfile
@@ -13,7 +14,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools.sim import threads
+from tools.sim import broker_process, threads
+from tools.sim.broker_faults import CLOUD
+from tools.sim.broker_process import BrokerProcess
 from tools.sim.calls import bury
 from tools.sim.clock import START
 from tools.sim.cloud import ADDRESS, HOST, Cloud, Template
@@ -35,6 +38,8 @@ LOOK_SECONDS, QUIET_LOOK_SECONDS = 15.0, 60.0
 BUSY_SECONDS = 120.0
 # At the end, seconds for an update that is under way, also where all else has less, and for what it tells then.
 UPDATE_SECONDS, TOLD_SECONDS = 600.0, 60.0
+# And for what was told in the last moment, which is on its way.
+ARRIVE_SECONDS = 20
 
 
 @dataclass(slots=True)
@@ -53,9 +58,19 @@ class World:
     """What one run is made of."""
 
     def __init__(
-        self, env: Env, seed: int, repository: Repository, template: Template, settle: float
+        self,
+        env: Env,
+        seed: int,
+        repository: Repository,
+        template: Template,
+        settle: float,
+        *,
+        by_mqtt: bool = False,
     ) -> None:
-        """Make machine and cloud; nothing runs before `run`. ``settle``: the quiet seconds at its end."""
+        """Make machine and cloud; nothing runs before `run`.
+
+        ``settle``: the quiet seconds at its end; ``by_mqtt``: whether a broker is between the two.
+        """
         self._quiet = settle
         env.seed(seed)
         self.env, self.seed = env, seed
@@ -76,13 +91,24 @@ class World:
         self.web = SimWeb(repository, self.net, random.Random(seed + 4))  # noqa: S311  # a simulation
         self.web.install()
         self.repository = repository
-        self.cloud = Cloud(on, template, self.folder / "c")
-        self.machine = Machine(on, template.profile(0), self.folder / "m", repository)
+        self.broker = self._make_broker(on, template) if by_mqtt else None
+        self.cloud = Cloud(on, template, self.folder / "c", self.broker)
+        profile = template.profile(0, by_mqtt=by_mqtt)
+        self.machine = Machine(on, profile, self.folder / "m", repository)
         self.machine.sounds.mixer_tells = seed % 2 == 0
         self.observer = Observer(self)
         self.outcome = Outcome()
         self.undo: dict[str, Callable[[], None]] = {}
         """What ends each fault that is under way."""
+
+    def _make_broker(self, on: Platform, template: Template) -> BrokerProcess:
+        ca = self.folder / "ca.pem"
+        ca.write_text(template.ca_pem)
+        kind = broker_process.Kind.of(self.seed)
+        tokens = {uuid: token for uuid, token, _ in template.uuids}
+        if kind.is_beside:
+            self.net.path(CLOUD).latency = (0.0001, 0.0003)
+        return BrokerProcess(on, kind, tokens, ca)
 
     def note(self, text: str) -> None:
         """Add a line to the trace."""
@@ -109,6 +135,8 @@ class World:
         return self.outcome
 
     async def _run(self, events: Sequence[Event], seconds: float) -> None:
+        if self.broker is not None and not self.broker.kind.is_beside:
+            self.broker.start()
         self.cloud.start()
         self.machine.boot()
         waiting = list(events)
@@ -150,6 +178,10 @@ class World:
             await self._look()
             if self._is_updating():
                 end = max(end, min(self.loop.time() + TOLD_SECONDS, latest))
+        for _ in range(ARRIVE_SECONDS):
+            if self.outcome.fault or not self.observer.waiting:
+                break
+            await asyncio.sleep(1.0)
         if not self.outcome.fault:
             self._judge(list(end_faults(await self.observer.ending())))
 
@@ -159,7 +191,8 @@ class World:
 
     def _close(self) -> None:
         self.outcome.figures = self.observer.figures()
-        for life in (self.machine.life, self.cloud.life):
+        broker = None if self.broker is None else self.broker.life
+        for life in (self.machine.life, self.cloud.life, broker):
             if life is not None:
                 life.dead = True
         for mount in self.env.calls.mounts:
@@ -180,9 +213,16 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def import_both_links() -> None:
+    """Import what an agent imports with its first link: a seed must not be another one for being a process's first."""
+    for name in ("agent.link.framed", "agent.link.mqtt", "transport.mqtt"):
+        importlib.import_module(name)
+
+
 def prepare(env: Env) -> tuple[Repository, Template]:
     """Make what all seeds have in common."""
     del env
+    import_both_links()
     bind_drivers()
     bind_microphone()
     bind_wake_child()

@@ -17,7 +17,9 @@ CONNECT = (
 
 def test_a_connect_is_read_as_it_was_written() -> None:
     found = mqtt.read_connect(mqtt.Packet(mqtt.CONNECT, 0, CONNECT))
-    assert found == mqtt.Connect(5, "dev", "user", b"secret", 15, "w")
+    assert found == mqtt.Connect(
+        5, "dev", "user", b"secret", 15, "w", b"off", will_retain=False, clean=True, expiry=60
+    )
 
 
 WORDS = st.sampled_from(["", "a", "路径/x", "x" * 200])

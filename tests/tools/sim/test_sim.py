@@ -157,6 +157,7 @@ LOST = {("e", 4): "volume"}
         ({"link_unlike_since": 900.0}, "status_is_true"),
         ({"files": 1000}, "all_is_bounded"),
         ({"late": ["PUT play"]}, "nothing_is_late"),
+        ({"twice": ["PUT play"]}, "nothing_is_done_twice"),
         ({"ended": ["KeyError"]}, "nothing_crashes"),
         ({"ran_dry": [3600.0]}, "battery_is_heeded"),
         ({"dead_since": 900.0}, "the_dead_are_noticed"),
