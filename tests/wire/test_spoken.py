@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 
 from wire.errors import FieldError
 from wire.sleep import may_be_said, minutes
-from wire.spoken import SENTENCE_LIMIT, read_timer
+from wire.spoken import read_timer
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+SENTENCE_LIMIT = 60
 
 SAID = {
     "1": "30秒后停, 一分钟后停",

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.link.outage import DAY_LIMIT, DAY_SECONDS, OutageLog
+from agent.link.outage import DAY_SECONDS, OutageLog
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+DAY_LIMIT = 16
 
 MINUTE = 60.0
 

@@ -16,13 +16,19 @@ import agent.link.outbox
 import agent.link.outbox_store
 from agent.link import outbox_held
 from agent.link.outbox import Outbox, OutboxError
-from agent.link.outbox_disk import REBUILDS_MAX, REOPEN_SECONDS, DiskError
+from agent.link.outbox_disk import DiskError
 from agent.link.outbox_file import BLOCK, OutboxFile, fault_before_opening, read_file
-from agent.link.outbox_rows import BODY_MAX, BadRowError, make_row, parse_row
-from agent.link.outbox_salvage import ONCE_MAX, Salvaged, read_rows
+from agent.link.outbox_rows import BadRowError, make_row, parse_row
+from agent.link.outbox_salvage import Salvaged, read_rows
 from agent.link.outbox_store import NotStoredError, Store
 from tests.agent.link.test_outbox_disk import NAME, Hands
 from tests.agent.parts import DEADLINE
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+REBUILDS_MAX = 3
+REOPEN_SECONDS = 60.0
+BODY_MAX = 60_000
+ONCE_MAX = 512
 
 
 def broken(code: int = sqlite3.SQLITE_IOERR, text: str = "disk I/O error") -> sqlite3.Error:

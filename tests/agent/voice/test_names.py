@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.voice.names import LATIN_LIMIT, SYLLABLES_LIMIT, Names, said_as
+from agent.voice.names import Names, said_as
 from machine.errors import UnavailableError
 from machine.speech_program import SpeechProgram, SpokenAs
 from resources.announce.cues import Cue
 from wire.answers import Title
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+LATIN_LIMIT = 40
+SYLLABLES_LIMIT = 10
 
 RABBIT, FROG = Title("小兔子乖乖", "xiao3 tu4 zi5 guai1 guai1"), Title("The frog king")
 

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from agent.voice.session import ListeningError
-from agent.voice.wake import PAUSE_SECONDS, Recall, Wake
+from agent.voice.wake import Recall, Wake
 from machine.capture_child import BLOCK_BYTES
 from machine.microphone import BackEnd, FaultKind, MicrophoneError, Take
 from machine.shared_microphone import SharedMicrophone
 from machine.wake_process import Hit, WakeProcess
 from tests.agent.voice.ear_parts import settled
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+PAUSE_SECONDS = 30.0
 
 
 class ScriptedMicrophone(SharedMicrophone):

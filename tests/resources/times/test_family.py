@@ -18,12 +18,14 @@ from hypothesis import strategies as st
 
 from resources.times.countdown import Fade, Restore, Silence
 from resources.times.evening import Evening, Stage, Stop
-from resources.times.rules import FINISH_SECONDS
 from resources.times.sleep_timer import SleepTimer
-from resources.times.store import AHEAD_SECONDS
 from tests.resources.times.world import World
 from wire.rules import AtLimit, Period, Rules, Tonight, parse_rules
 from wire.sleep import TimerKind, parse_timer
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+FINISH_SECONDS = 3_600.0
+AHEAD_SECONDS = 30.0
 
 DAYS = 30
 TOLERANCE = 2.0

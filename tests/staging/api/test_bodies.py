@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staging.api.bodies import FIELDS_LIMIT, merged
+from staging.api.bodies import merged
 from wire.codes import Code
 from wire.errors import FieldError
 from wire.exchange import Answer
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+FIELDS_LIMIT = 64
 
 UUID = "0083000000000a"
 ORDER = {"deviceUuid": UUID, "method": "PUT", "name": "volume", "content": "9"}

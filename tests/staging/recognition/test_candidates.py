@@ -7,12 +7,9 @@ import pytest
 from staging.recognition.candidates import (
     ALWAYS,
     LEADS,
-    NEGATED_MAX,
     NOT_WANTED,
     SENTENCES,
-    SENTENCES_MAX,
     TITLES_LED,
-    TITLES_MAX,
     candidate,
     heard_sounds,
     shortlist,
@@ -22,6 +19,11 @@ from staging.recognition.hearing import Hearing, Hypothesis
 from staging.recognition.intents import Action, Intent, find_intent
 from staging.recognition.phonetics import has_pinyin
 from staging.recognition.titles import TitleIndex
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+NEGATED_MAX = 3
+SENTENCES_MAX = 26
+TITLES_MAX = 14
 
 needs_pinyin = pytest.mark.skipif(
     not has_pinyin(), reason="pypinyin is missing: pip install . './cloud[asr]'"

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from staging.recognition.intents import (
-    VOLUME_STEP,
     Action,
     Intent,
     find_intent,
@@ -19,6 +18,9 @@ from staging.recognition.intents import (
 )
 from staging.recognition.phonetics import has_pinyin
 from wire.errors import FieldError
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+VOLUME_STEP = 2
 
 UP = Intent(Action.VOLUME_UP, amount=VOLUME_STEP)
 DOWN = Intent(Action.VOLUME_DOWN, amount=VOLUME_STEP)

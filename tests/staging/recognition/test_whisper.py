@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from staging.recognition.text import parse_numeral
-from staging.recognition.whisper import PROMPTS, TOKENS_MAX, halves, is_echo, together, tokens_of
+from staging.recognition.whisper import PROMPTS, halves, is_echo, together, tokens_of
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+TOKENS_MAX = 30
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,10 @@ from typing import Any
 
 from staging.store import Database, devices
 from staging.store.models import KIND_REPORT, KIND_RESOURCE, Device, Report
-from staging.store.series import SERIES_LIMIT, series
+from staging.store.series import series
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+SERIES_LIMIT = 600
 
 
 def store(database: Database, *points: tuple[int, Any], kind: str = KIND_REPORT) -> Device:
