@@ -22,6 +22,8 @@ _HEADER = struct.Struct("!BBH")
 _VERSION = 1
 _TOKEN_MAX = 8
 _PAYLOAD_MARKER = 0xFF
+# From this on, an option's difference or length goes on in the bytes behind (RFC 7252 section 3.1).
+_EXTENDED = 13
 # Our own requests have at most eight.
 MAX_OPTIONS = 64
 # Ours, of the numbers for experiments (RFC 7252 section 12.2): elective, safe to forward and no part
@@ -48,6 +50,8 @@ _KEPT: dict[int, int] = {
 # of flags, 5 of the number, a context of up to 1 + 255, and an id of 7, as long as our nonce allows).
 DATAGRAM_OPTIONS: Mapping[int, int] = {OptionNumber.OBSERVE: 3, OptionNumber.OSCORE: 255}
 _NO_OPTIONS: Mapping[int, int] = {}
+# By their numbers: aiocoap's own way to one of them is half of the time that an option takes.
+_OPTIONS = {int(number): OptionNumber(number) for number in (*_KEPT, *DATAGRAM_OPTIONS)}
 # Critical, but safe to ignore: each resource has only one representation.
 _LEFT_OUT = frozenset({OptionNumber.ACCEPT})
 
@@ -133,7 +137,8 @@ def _read_body(message: aiocoap.Message, data: bytes, offset: int, more: Mapping
                 raise MessageFormatError(f"critical option {number} is unknown or too long")
             continue
         try:
-            option = OptionNumber(number).create_option(decode=data[start:end])
+            known = _OPTIONS.get(number) or OptionNumber(number)
+            option = known.create_option(decode=data[start:end])
         except UnicodeDecodeError as error:
             raise MessageFormatError(f"option {number} is not UTF-8 text") from error
         message.opt.add_option(option)
@@ -148,8 +153,11 @@ def _iter_options(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
     number = 0
     while offset < len(data) and data[offset] != _PAYLOAD_MARKER:
         head = data[offset]
-        delta, offset = _read_extended(head >> 4, data, offset + 1)
-        length, offset = _read_extended(head & 0x0F, data, offset)
+        delta, length, offset = head >> 4, head & 0x0F, offset + 1
+        if delta >= _EXTENDED:
+            delta, offset = _read_extended(delta, data, offset)
+        if length >= _EXTENDED:
+            length, offset = _read_extended(length, data, offset)
         number += delta
         if offset + length > len(data):
             raise MessageFormatError(f"option {number} is cut short")
@@ -158,8 +166,6 @@ def _iter_options(data: bytes, offset: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _read_extended(nibble: int, data: bytes, offset: int) -> tuple[int, int]:
-    if nibble < 13:
-        return nibble, offset
     size, base = {13: (1, 13), 14: (2, 269)}.get(nibble, (0, 0))
     if not size or offset + size > len(data):
         raise MessageFormatError("a reserved or cut option header")

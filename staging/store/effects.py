@@ -15,6 +15,7 @@ from staging.store import bind_tokens, family, history, ota, products, voice_key
 from staging.store.history import HistoryPoint, Marks, Places, When
 from staging.store.models import Device
 from staging.store.overview import BATTERY, VOLUME
+from staging.store.prepared import Prepared
 from staging.store.repeats import Seen
 from wire.abilities import FAMILY, Abilities
 from wire.family import Spoken
@@ -153,7 +154,7 @@ def apply_all(
             "battery": device.battery,
             "volume": device.volume,
         }
-        session.connection().execute(_MARK, marks)
+        _MARK.run(session.connection(), marks)
     return Applied(done, repeats, notes)
 
 
@@ -162,14 +163,16 @@ SMALL_DIGITS = 3
 
 _PLAIN = (Heartbeat, HistoryPoint)
 """Effects that need no object of the device's row, which costs more than all else of a report."""
-_MARKS = select(
-    Device.last_report_ms,
-    Device.last_heartbeat_time,
-    Device.family_since,
-    Device.battery,
-    Device.volume,
-).where(Device.id == bindparam("device"))
-_MARK = (
+_MARKS = Prepared(
+    select(
+        Device.last_report_ms,
+        Device.last_heartbeat_time,
+        Device.family_since,
+        Device.battery,
+        Device.volume,
+    ).where(Device.id == bindparam("device"))
+)
+_MARK = Prepared(
     update(Device)
     .where(Device.id == bindparam("device"))
     .values(
@@ -182,8 +185,10 @@ _MARK = (
 
 
 def _marks(session: Session, device_id: int) -> Marks:
-    row = session.connection().execute(_MARKS, {"device": device_id}).one()
-    return Marks(device_id, *row)
+    last, heard, since, battery, volume = _MARKS.run(
+        session.connection(), {"device": device_id}
+    ).one()
+    return Marks(device_id, last, heard, since, battery, volume)
 
 
 def _object(session: Session, device_id: int) -> Device:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from staging.store.models import KIND_REPORT, Device, Erasure, Report, VoiceEntry
+from staging.store.prepared import Prepared
 from wire.reports import KEY_OTA_LOG
 
 # How many of a device's newest logs to search for the latest update's; some may be of earlier ones.
@@ -126,7 +127,7 @@ class Places:
     def write(self) -> None:
         """Write the values that were added, without an object for each."""
         if self._rows:
-            self._session.connection().execute(insert(Report), self._rows)
+            _INSERT.run(self._session.connection(), *self._rows)
             self._rows = []
 
     def time(self, point: HistoryPoint, when: When | None) -> int:
@@ -175,6 +176,9 @@ class Places:
             found = select(Report.ts).where(Report.device_id == self._device.id, *near)
             self._taken.update(self._session.scalars(found))
         return ts in self._taken
+
+
+_INSERT = Prepared(insert(Report), ("device_id", "ts", "key", "kind", "value"))
 
 
 def of_family(device_id: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

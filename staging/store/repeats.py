@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from staging.store.models import ReportEpoch
+from staging.store.prepared import Prepared
 
 # Of a device. An epoch whose reports waited for days may come after many younger ones.
 EPOCHS_LIMIT = 64
@@ -68,12 +69,12 @@ class Seen:
         """Write the numbers that were noted."""
         if self._is_changed:
             told = {"ranges_now": self._ranges, "at": self._now}
-            self._connection.execute(_KEEP, {**self._place, **told})
+            _KEEP.run(self._connection, {**self._place, **told})
 
 
 _OF_EPOCH = (ReportEpoch.device_id == bindparam("device"), ReportEpoch.epoch == bindparam("name"))
 _RANGES = select(ReportEpoch.ranges).where(*_OF_EPOCH)
-_KEEP = (
+_KEEP = Prepared(
     update(ReportEpoch)
     .where(*_OF_EPOCH)
     .values(ranges=bindparam("ranges_now"), use_time=bindparam("at"))
