@@ -33,7 +33,9 @@ class Prepared:
         self._statement, self._names = statement, list(names) or None
         self._made: dict[str, _Made] = {}
 
-    def run(self, connection: Connection, *values: Mapping[str, Any]) -> CursorResult[Any]:
+    def run(
+        self, connection: Connection, *values: Mapping[str, Any]
+    ) -> CursorResult[*tuple[Any, ...]]:
         """Run it with one set of parameters, or an INSERT or UPDATE with several."""
         made = self._made.get(connection.dialect.name) or self._make(connection.dialect)
         given = [_given(made, each) for each in values]
