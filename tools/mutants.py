@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -44,24 +43,43 @@ class Mutant:
     lines: range = range(0)
 
 
-def mutants(file: str, source: str, pattern: str | None = None) -> Iterator[Mutant]:
-    """Yield the mutants of a module whose change has ``pattern``, a regular expression, in it.
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A place that can be changed: its file, its number in the walk through the syntax tree, and what would be done."""
 
-    None: all but those of smaller numbers, which tell little of a limit that the larger ones do not.
+    file: str
+    index: int
+    change: str
+
+
+def places(file: str, source: str, pattern: str | None = None) -> Iterator[Place]:
+    """Yield the places of a module whose change has ``pattern``, a regular expression, in it.
+
+    None: all but smaller numbers, which tell little of a limit that the larger ones do not.
     """
-    pattern = f"^(?!.*{_SMALLER})" if pattern is None else pattern
+    wanted = re.compile(f"^(?!.*{_SMALLER})" if pattern is None else pattern)
+    for index, node in enumerate(ast.walk(parse(source))):
+        for change in _changes(node):
+            if wanted.search(change) is not None:
+                yield Place(file, index, change)
+
+
+def changed(place: Place, source: str) -> Mutant:
+    """Return the mutant of a place in a module's source."""
     tree = parse(source)
     called = _called(tree)
-    for index, node in enumerate(ast.walk(tree)):
-        for change in _changes(node):
-            if re.search(pattern, change) is None:
-                continue
-            changed = copy.deepcopy(tree)
-            target = next(one for at, one in enumerate(ast.walk(changed)) if at == index)
-            _apply(changed, target, change)
-            text = ast.unparse(ast.fix_missing_locations(changed))
-            lines = _lines(node, change)
-            yield Mutant(file, lines.start, change, text, lines if id(node) in called else range(0))
+    node = next(one for at, one in enumerate(ast.walk(tree)) if at == place.index)
+    lines = _lines(node, place.change)
+    runs = lines if id(node) in called else range(0)
+    _apply(tree, node, place.change)
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    return Mutant(place.file, lines.start, place.change, text, runs)
+
+
+def mutants(file: str, source: str, pattern: str | None = None) -> Iterator[Mutant]:
+    """Yield the mutants of a module; see `places`."""
+    for place in places(file, source, pattern):
+        yield changed(place, source)
 
 
 def _called(tree: ast.Module) -> set[int]:

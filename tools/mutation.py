@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.test_house import TESTED_IN
-from tools.mutants import KINDS, Mutant, mutants
+from tools.mutants import KINDS, Mutant, Place, changed, mutants, places
 from tools.mutation_tests import Ran
 from tools.mutation_tree import ROOT, Copy
 
@@ -127,29 +127,29 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read(file: str, pattern: str | None = None) -> list[Mutant]:
-    return list(mutants(file, (ROOT / file).read_text(encoding="utf-8"), pattern))
+def _source(file: str) -> str:
+    return (ROOT / file).read_text(encoding="utf-8")
 
 
-def _of_kinds(kinds: Sequence[str], under: Sequence[str]) -> list[Mutant]:
-    """Return the mutants of some kinds in the product's files."""
+def _of_kinds(kinds: Sequence[str], under: Sequence[str]) -> list[Place]:
+    """Return the places of some kinds in the product's files."""
     pattern = "|".join(KINDS[kind] for kind in kinds)
-    places = [ROOT / name for name in under]
+    roots = [ROOT / name for name in under]
     files = sorted(
         str(file.relative_to(ROOT))
-        for place in places
-        for file in ([place] if place.is_file() else place.rglob("*.py"))
+        for root in roots
+        for file in ([root] if root.is_file() else root.rglob("*.py"))
         if "migrations/versions" not in str(file)
     )
-    return [mutant for file in files for mutant in _read(file, pattern)]
+    return [place for file in files for place in places(file, _source(file), pattern)]
 
 
-def _chosen(every: Sequence[Mutant], each: int | None, seed: int) -> dict[str, list[Mutant]]:
-    """Return a sample of mutants, or all of them, by their files."""
+def _chosen(every: Sequence[Place], each: int | None, seed: int) -> dict[str, list[Mutant]]:
+    """Return the mutants of a sample of places, or of all, by their files."""
     sample = random.Random(seed).sample(every, min(each or len(every), len(every)))  # noqa: S311  # a sample
     files: dict[str, list[Mutant]] = {}
-    for mutant in sorted(sample, key=lambda one: (one.file, one.line, one.change)):
-        files.setdefault(mutant.file, []).append(mutant)
+    for place in sorted(sample):
+        files.setdefault(place.file, []).append(changed(place, _source(place.file)))
     return files
 
 
@@ -174,7 +174,7 @@ def own_tests(file: str) -> list[str]:
 
 def _sampled(tree: Copy, name: str, each: int, seed: int) -> Row:
     files, tests = SUBJECTS[name]
-    every = [mutant for file in files for mutant in _read(file)]
+    every = [mutant for file in files for mutant in mutants(file, _source(file))]
     chosen = random.Random(seed).sample(every, min(each or len(every), len(every)))  # noqa: S311  # a sample
     began = time.monotonic()
     ran = replace(tree.recorded(tests, files), own={file: _of_its_name(file) for file in files})

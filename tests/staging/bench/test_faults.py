@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staging.bench.faults import KINDS, SECONDS, Fault, Where, catalogue, kind_of, parse_words
+from staging.bench.faults import KINDS, SECONDS, Fault, Kind, Where, catalogue, kind_of, parse_words
 from wire.errors import FieldError
 
 PAGE = Path(__file__).parents[3] / "staging/console/static/js/words"
@@ -22,6 +22,22 @@ def test_every_fault_has_defaults_within_its_own_bounds() -> None:
         assert values == {value.name: value.default for value in kind.all_values}
         assert kind.parse({name: str(value) for name, value in values.items()}) == values
         assert (SECONDS in kind.all_values) is kind.is_lasting
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS.values() if any(not v.choices for v in kind.all_values)],
+    ids=lambda kind: kind.name,
+)  # fmt: skip
+def test_each_bound_that_the_catalogue_tells_is_taken_and_the_next_is_refused(kind: Kind) -> None:
+    (told,) = [each for each in catalogue() if each["name"] == kind.name]
+    for value in told["values"]:
+        if value["choices"]:
+            continue
+        for number in (value["low"], value["high"]):
+            assert kind.parse({value["name"]: number})[value["name"]] == number
+        for number in (value["low"] - 1, value["high"] + 1):
+            with pytest.raises(FieldError, match=value["name"]):
+                kind.parse({value["name"]: number})
 
 
 def test_the_catalogue_is_json_and_names_where_each_acts() -> None:

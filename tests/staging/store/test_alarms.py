@@ -6,6 +6,7 @@ Tests staging.alarm_rules and staging.store.alarm_models too.
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -37,6 +38,11 @@ HOLD_MS = 600_000
 NOW = 10**12
 BAD = Seen(Kind.OFFLINE, "a")
 BETWEEN = Seen(Kind.OFFLINE, "a", Sight.BETWEEN)
+
+
+@pytest.mark.parametrize(("name", "value"), asdict(Settings()).items())
+def test_each_default_is_a_setting_that_may_be_set(name: str, value: int) -> None:
+    check_setting(name, value)
 
 
 def test_what_comes_and_goes_is_one_alarm() -> None:
