@@ -102,14 +102,14 @@ async def test_it_closes_with_the_last_one_and_opens_again(tmp_path: Path) -> No
     count = len(second.numbers)
     await second.until(blocks=count + 3)
     await end(two)
-    assert children() == before
+    assert children() <= before  # a child of a test before may end meanwhile
     assert shared.since(0) == ()  # nothing is kept of a closed microphone
     three = keep(shared, third := Heard())
     await third.until(blocks=1)
     assert third.numbers[0] == 1
     await end(three)
     assert shared.is_open is False
-    assert children() == before
+    assert children() <= before  # a child of a test before may end meanwhile
 
 
 async def test_who_comes_while_it_closes_waits_for_a_closed_card(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ async def test_a_cancellation_leaves_no_child(tmp_path: Path, joins: int) -> Non
     await asyncio.sleep(0)
     for task in tasks:
         await end(task)
-    assert children() == before
+    assert children() <= before  # a child of a test before may end meanwhile
