@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +26,12 @@ def script(text: str, **more: object) -> BackEnd:
     return BackEnd("scripted", ("sh", "-c", text), **more)  # type: ignore[arg-type]
 
 
-async def until_fault(recording: Recording) -> tuple[int, MicrophoneError]:
-    """Read until the fault; return the number of blocks and the fault."""
+async def until_fault(
+    recording: Recording, before: Callable[[int], object] = lambda _number: None
+) -> tuple[int, MicrophoneError]:
+    """Read until the fault; return the number of blocks and the fault. ``before`` is called before each block."""
     for number in itertools.count():
+        before(number)
         try:
             async with asyncio.timeout(DEADLINE):
                 assert len(await recording.block()) == BLOCK_BYTES
@@ -37,10 +40,12 @@ async def until_fault(recording: Recording) -> tuple[int, MicrophoneError]:
     raise AssertionError
 
 
-async def record(back_end: BackEnd) -> tuple[int, MicrophoneError]:
+async def record(
+    back_end: BackEnd, before: Callable[[int], object] = lambda _number: None
+) -> tuple[int, MicrophoneError]:
     recording = await Recording.start(back_end)
     try:
-        return await until_fault(recording)
+        return await until_fault(recording, before)
     finally:
         await recording.close()
 
@@ -53,12 +58,17 @@ def no_child_is_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(microphone, "FIRST_BLOCK_SECONDS", 0.2)
-    monkeypatch.setattr(microphone, "NEXT_BLOCK_SECONDS", 0.2)
+def waits(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return what sets how long a block is waited for: long at first, so that a slow machine changes no fault."""
+
+    def set_(seconds: float) -> None:
+        monkeypatch.setattr(microphone, "FIRST_BLOCK_SECONDS", seconds)
+        monkeypatch.setattr(microphone, "NEXT_BLOCK_SECONDS", seconds)
+
+    set_(DEADLINE)
+    return set_
 
 
-@pytest.mark.usefixtures("short_waits")
 @pytest.mark.parametrize(
     ("text", "blocks", "kind", "words"),
     [
@@ -68,7 +78,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         ("kill -9 $$", 0, FaultKind.ENDED, "exit code -9"),
         (HANG, 0, FaultKind.NO_FIRST_BLOCK, "gave nothing for 0.2 s"),
         (f"{NOISE.format(640)}; {HANG}", 1, FaultKind.FROZEN, "gave nothing for 0.2 s"),
-        (f"{NOISE.format(640)}; exec >&-; {HANG}", 1, FaultKind.ENDED, "went away"),
         (f"head -c 160000 /dev/zero; {HANG}", 249, FaultKind.ZEROS, "exact zeros for 5 s: it is muted"),
         (
             f"head -c 159360 /dev/zero; {NOISE.format(640)}; head -c 159360 /dev/zero; {HANG}",
@@ -80,14 +89,35 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         ("echo 'Connection failure: refused' >&2; exit 1", 0, FaultKind.ENDED, "(Connection failure: refused)"),
     ],
 )  # fmt: skip
-async def test_each_fault_has_its_name(text: str, blocks: int, kind: FaultKind, words: str) -> None:
+async def test_each_fault_has_its_name(
+    waits: Callable[[float], None], text: str, blocks: int, kind: FaultKind, words: str
+) -> None:
+    def before(number: int) -> None:
+        if number == blocks and "gave nothing" in words:  # all that comes has come
+            waits(0.2)
+
     back_end = script(
         text, exits={7: FaultKind.NO_DEVICE}, says={"No such entity": FaultKind.NO_DEVICE}
     )
-    number, fault = await record(back_end)
+    number, fault = await record(back_end, before)
     assert (number, fault.kind) == (blocks, kind)
     assert words in str(fault)
     assert str(fault).startswith("microphone: scripted")
+
+
+async def test_one_that_closes_its_output_and_lives_has_ended(
+    waits: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explain = Recording._explain_end
+
+    async def soon(recording: Recording) -> MicrophoneError:
+        waits(0.05)
+        return await explain(recording)
+
+    monkeypatch.setattr(Recording, "_explain_end", soon)
+    number, fault = await record(script(f"{NOISE.format(640)}; exec >&-; {HANG}"))
+    assert (number, fault.kind) == (1, FaultKind.ENDED)
+    assert "went away" in str(fault)
 
 
 async def test_words_that_come_in_pieces_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:
