@@ -81,9 +81,7 @@ async def test_the_units_death_or_hanging_is_mended_by_another(
     unit: Path,
     tmp_path: Path,
     number: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("machine.mpv_process.REQUEST_SECONDS", 0.5)
     story = str(write_tone(tmp_path / "story.wav", seconds=60, hertz=TONE))
     player = MpvPlayer(unit=unit)
     await player.play(story, ignore)

@@ -222,9 +222,8 @@ async def test_a_device_that_comes_late_hears_the_story_from_its_beginning(
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_player_that_dies_or_hangs_is_started_again_and_goes_on(
-    sound: PulseServer, story: str, player: MpvPlayer, number: int, monkeypatch: pytest.MonkeyPatch
+    sound: PulseServer, story: str, player: MpvPlayer, number: int
 ) -> None:
-    monkeypatch.setattr("machine.mpv_process.REQUEST_SECONDS", 0.5)
     ends = Ends()
     await player.play(story, ends)
     heard = await until_position(player, 1.5)

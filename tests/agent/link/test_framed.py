@@ -274,12 +274,12 @@ async def test_a_port_that_says_nothing_is_given_up_at_the_deadline(
                 pass
         writer.close()
 
-    settings = LinkSettings(connect_timeout_seconds=0.1, retry_max_seconds=3600)
+    settings = LinkSettings(connect_timeout_seconds=0.5, retry_max_seconds=3600)
     async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         link = await run(make_profile(port, authority.pem), settings)
         await until(lambda: is_waiting(link))
-    assert link.status.last_error == "TLS failed: no answer within 0.1 s"
+    assert link.status.last_error == "TLS failed: no answer within 0.5 s"
     assert link.status.phase == "tls"
     assert next_try(link) <= 0.5
 
@@ -462,7 +462,7 @@ async def test_a_half_open_link_is_found_by_the_keepalive(
     await link.registered.wait()
     frozen = cloud.connections[0]
     frozen._writer.transport.pause_reading()  # type: ignore[attr-defined]
-    await until(lambda: len(cloud.registrations) == 2)
+    await until(lambda: len(cloud.registrations) >= 2)
     assert cloud.connections[-1] is not frozen
 
 

@@ -324,7 +324,8 @@ async def test_a_report_whose_worker_was_killed_is_sent_again(
 
     cloud.answer = killed
     await link.report({"volume": 5})
-    assert cloud.reports == [{"volume": 5}] * 2
+    # More often, where the broker takes longer than the short wait for the second one's answer.
+    assert cloud.reports[:2] == [{"volume": 5}] * 2
 
 
 async def test_without_any_answer_a_report_fails_and_the_link_begins_anew(

@@ -96,8 +96,8 @@ async def test_the_reason_of_a_dead_port_and_of_a_silent_one(authority: Authorit
     assert type(error) is ConnectError
     assert str(error) == "cannot connect: 127.0.0.1:9: Connection refused"
     async with listening(hold) as port:
-        error = await error_of(opener(authority, port, timeout=0.1))
-    assert str(error) == "TLS failed: no answer within 0.1 s"
+        error = await error_of(opener(authority, port, timeout=0.5))
+    assert str(error) == "TLS failed: no answer within 0.5 s"
 
 
 async def test_a_name_server_that_never_answers_has_one_look_up_at_a_time(
