@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from base.tasks import ended
 from machine.errors import UnavailableError
@@ -248,8 +249,7 @@ class KeptLevel:
     async def _settle(self) -> Outputs:
         """Let all outputs have the level that they must have, and return them."""
         again = self._again_at is not None and self._now() >= self._again_at
-        # As if they were new: what has not taken its level is else taken for one that rounds it.
-        known = None if again else self._known
+        known = self._taken() if again else self._known
         try:
             seen = now = await self._mixer.read()
             settled = settle(now, known, self._kept, self.limit(), locked=self.locked())
@@ -268,6 +268,15 @@ class KeptLevel:
         if settled.turned:
             self.on_turn(settled.level)
         return now
+
+    def _taken(self) -> Outputs | None:
+        """Return what is known of those that have taken their level; one that has not is else taken for one that rounds it."""
+        known, kept = self._known, self._kept
+        if known is None or kept is None:
+            return known
+        wanted = min(kept, self.limit())
+        levels = {key: found for key, found in known.levels.items() if is_near(found, wanted)}
+        return replace(known, levels=levels)
 
     def _note_taken(self, now: Outputs, level: float, *, again: bool) -> None:
         """Note whether all outputs have taken the ``level``, and when those that have not are told ``again``."""

@@ -286,6 +286,32 @@ async def test_an_output_that_was_stuck_above_the_limit_is_told_again(
     assert level.kept == 0.4
 
 
+async def test_a_knob_counts_while_another_output_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stuck(Card):
+        def __init__(self) -> None:
+            super().__init__()
+            self.levels = {"card": 1.0, "usb": 0.9}
+
+        async def read(self) -> Outputs:
+            return Outputs("", "card", dict(self.levels))
+
+        async def put(self, levels: Mapping[str, float]) -> None:
+            self.put_levels.append(levels["usb"])
+            self.levels |= {key: found for key, found in levels.items() if key != "usb"}
+
+    level = Machine(card := Stuck()).level()
+    level.limit = lambda: 0.5
+    await level.set(0.5)
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    for looks, turned in enumerate((0.4, 0.3), 1):
+        card.levels["card"] = turned
+        monkeypatch.setattr(loop, "time", lambda looks=looks: now() + 25 * looks)
+        assert await level.get() == turned
+        assert card.levels["card"] == level.kept == turned
+        assert card.put_levels[-1] == turned  # and the other is told again
+
+
 async def test_a_card_with_coarse_steps_takes_the_nearest() -> None:
     class Coarse(Card):
         async def put(self, levels: Mapping[str, float]) -> None:
