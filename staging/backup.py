@@ -45,7 +45,6 @@ SUMS_LIMIT = 64 * 2**20
 # belongs to a running process.
 KEPT = ("ca", "tuf", "tuf-keys", "apt-keys", "catalogues", "endpoints.json")
 PREFIX = "files"
-WORK = ".restoring"
 ABOUT_LIMIT = 64 * 1024
 # What is made beside a backup until it is whole; a killed one leaves it, and the next one removes it.
 BEGUN = ".story-cloud-backup-"
@@ -258,7 +257,7 @@ def restore(
         locked(
             data.root / ".serve.lock", "a story-cloud serve runs on it: stop it first", timeout=0
         ),
-        _working(data.root / WORK) as work,
+        _working(data.unpacked) as work,
     ):
         with _told_of_room(data.root, data.root):
             made = _unpack(file, work)

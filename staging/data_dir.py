@@ -75,6 +75,11 @@ class DataDir:
         return self.root / ".store-made"
 
     @property
+    def unpacked(self) -> Path:
+        """Where a restoring unpacks a backup; only one that was killed leaves it."""
+        return self.root / ".restoring"
+
+    @property
     def restoring(self) -> Path:
         """The note of a restoring that has begun to put things in their place; after its end there is none."""
         return self.root / ".restore-unfinished"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 from pathlib import Path
 
 from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
 from staging.errors import StagingError, StoreFaultError
-from staging.store import Database, engine, mark, place, schema, soundness
+from staging.store import Database, copies, engine, mark, place, schema, soundness
 from staging.store.mark import StoreMark
 from staging.store.place import Fault, log_of
 from staging.store.voice_keys import FILE_NAME, VoiceKeys
@@ -23,7 +25,10 @@ _log = logging.getLogger(__name__)
 
 
 def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Database:
-    """Open the store ``where`` of a data folder; ``looks``: for damage too, as far as some seconds allow.
+    """Open the store ``where`` of a data folder.
+
+    ``looks``: for the server, which is alone on the folder: it looks for damage too, as far as some seconds allow, and
+    removes what a restoring left that was killed before it changed anything: what was erased since is in that.
 
     Raises:
         StagingError: it cannot be used; the message says what to do.
@@ -42,6 +47,10 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
         database.voice_keys = VoiceKeys(data.root / FILE_NAME)
     elif looks:
         database.mark = StoreMark(path)
+    if looks:
+        shutil.rmtree(data.unpacked, ignore_errors=True)
+        if path is not None:
+            copies.ready_path(Path(os.path.realpath(path))).unlink(missing_ok=True)
     _mark(data, path)
     return database
 

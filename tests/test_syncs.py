@@ -262,12 +262,12 @@ def test_a_backup_and_what_it_brings_back_are_on_the_disk(tmp_path: Path, record
     name = data.database.name
     check(
         recorder,
-        (SYNC, f"cloud/{backup.WORK}/{backup.PREFIX}/ca/ca.crt", 5),
+        (SYNC, f"cloud/.restoring/{backup.PREFIX}/ca/ca.crt", 5),
         (SYNC, f"cloud/.{name}.restored"),
         (RENAME, "cloud/..restore-unfinished.tmp", "cloud/.restore-unfinished"),
         (SYNC, "cloud", None),  # of the note, before anything changes
         (SYNC, "cloud/replaced-then", None),
-        (RENAME, f"cloud/{backup.WORK}/{backup.PREFIX}/ca", "cloud/ca"),
+        (RENAME, f"cloud/.restoring/{backup.PREFIX}/ca", "cloud/ca"),
         (RENAME, f"cloud/.{name}.restored", f"cloud/{name}"),
         (SYNC, "cloud", None),  # of the store
         (SYNC, "cloud", None),  # of the other files

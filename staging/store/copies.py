@@ -166,7 +166,7 @@ def make_ready(copy: Path, path: Path) -> Path:
     Raises:
         OSError: there is no room; nothing is left of it.
     """
-    ready = path.with_name(f".{path.name}.restored")
+    ready = ready_path(path)
     try:
         shutil.copyfile(copy, ready)
         ready.chmod(0o600)
@@ -176,6 +176,11 @@ def make_ready(copy: Path, path: Path) -> Path:
         ready.unlink(missing_ok=True)
         raise
     return ready
+
+
+def ready_path(path: Path) -> Path:
+    """Return where `make_ready` brings a copy for the store at ``path``, which is no link."""
+    return path.with_name(f".{path.name}.restored")
 
 
 def _check_unused(connection: Connection, shown: str) -> None:

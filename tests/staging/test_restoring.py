@@ -84,24 +84,30 @@ def test_a_restoring_that_is_killed_leaves_the_old_one_or_says_to_repeat_it(
     shutil.copytree(data.root, first)
     refused = 0
     for _ in killed(lambda: restore(data)):
-        if not data.restoring.exists():
+        if data.restoring.exists():
+            refused += 1
+            check_repeated(data, tmp_path)
+        else:
+            open_store(data, data.database, looks=True).close()  # as the server's start does
             key = (data.ca / "ca.key").read_text()
             assert (uuids(data), key) in [({OLD, NEW}, "new"), ({OLD}, "old")]
-            continue
-        refused += 1
-        with pytest.raises(StoreFaultError) as raised:
-            open_store(data, data.database)
-        assert f"repeat `story-cloud restore {tmp_path / 'saved.tar'}`" in str(raised.value)
-        # Nothing is lost: what was there is in its place yet, or put aside.
-        stores = [data.database, *data.root.glob("replaced-*/cloud.sqlite")]
-        assert any(each.exists() and uuids_of(each, tmp_path) == {OLD, NEW} for each in stores)
-        restore(data)
-        assert uuids(data) == {OLD}
-        assert (data.ca / "ca.key").read_text() == "old"
-        assert not (data.root / backup.WORK).exists()
+        assert not data.unpacked.exists()
+        assert not list(data.root.glob(".*.restored"))
         shutil.rmtree(data.root)
         shutil.copytree(first, data.root)
     assert refused > 2
+
+
+def check_repeated(data: DataDir, folder: Path) -> None:
+    with pytest.raises(StoreFaultError) as raised:
+        open_store(data, data.database)
+    assert f"repeat `story-cloud restore {folder / 'saved.tar'}`" in str(raised.value)
+    # Nothing is lost: what was there is in its place yet, or put aside.
+    stores = [data.database, *data.root.glob("replaced-*/cloud.sqlite")]
+    assert any(each.exists() and uuids_of(each, folder) == {OLD, NEW} for each in stores)
+    restore(data)
+    assert uuids(data) == {OLD}
+    assert (data.ca / "ca.key").read_text() == "old"
 
 
 def uuids_of(store: Path, folder: Path) -> set[str]:
@@ -142,7 +148,7 @@ def test_a_restoring_without_room_changes_nothing(
                 restore(data)
         assert uuids(data) == {OLD, NEW}
         assert (data.ca / "ca.key").read_text() == "new"
-        assert not (data.root / backup.WORK).exists()
+        assert not data.unpacked.exists()
         assert not list(data.root.glob(".*.restored"))
         assert not list(data.root.glob("replaced-*"))
 
@@ -315,7 +321,7 @@ def test_a_packed_backup_is_restored_and_a_damaged_one_refused(
         with pytest.raises(StagingError, match=r"saved\.tar: no"):
             restore(data)
         assert uuids(data) == {OLD, NEW}
-        assert not (data.root / backup.WORK).exists()
+        assert not data.unpacked.exists()
     file.write_bytes(packed)
     restore(data)
     assert uuids(data) == {OLD}
