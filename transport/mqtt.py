@@ -14,6 +14,7 @@ import contextlib
 import logging
 import math
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from typing import Any
@@ -46,7 +47,7 @@ SUCCESS = MQTTErrorCode.MQTT_ERR_SUCCESS
 MAX_PACKETS = 32
 # Bytes beside the payload in a PUBLISH; topic and properties of ours are below.
 OVERHEAD = 8 * 1024
-# Seconds between two looks at the keepalive.
+# Seconds between two looks at the keepalive, at least: else they come when something may be due.
 MISC_SECONDS = 1.0
 # Seconds beyond the keepalive without a byte of the broker after which it is given up: a ping goes out
 # when nothing came for the keepalive, and paho would wait for its answer as long again.
@@ -351,12 +352,29 @@ class MqttConnection:
             self._loop.remove_reader(self._sock)
 
     def _look(self) -> None:
+        if self._misc is not None:
+            self._misc.cancel()
         self._client.loop_misc()
         # What has come meanwhile was read before: the event loop looks at sockets before timers.
         if self._loop.time() - self._heard > self._silence:
             self.abort(f"the broker is silent for {self._silence:g} s")
-        if not self.ended.done():
-            self._misc = self._loop.call_later(MISC_SECONDS, self._look)
+        due = self._until_due()
+        if not self.ended.done() and due < math.inf:
+            self._misc = self._loop.call_later(max(MISC_SECONDS, due), self._look)
+
+    def _until_due(self) -> float:
+        """Return the seconds until paho may have a ping to send or to miss, or the broker is silent for too long.
+
+        What comes and goes meanwhile makes it later: nobody is woken each second to see that.
+        """
+        client, silent_at = self._client, self._heard + self._silence - self._loop.time()
+        if not client.keepalive:
+            return silent_at
+        # paho counts by this clock from the older of the two, and from a ping that is not answered.
+        since: float = min(
+            client._last_msg_out, client._last_bytes_received, client._ping_t or math.inf
+        )  # noqa: SLF001
+        return min(since + float(client.keepalive) - time.monotonic(), silent_at)
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, got: Any) -> None:
         self.session_present = flags.session_present
@@ -367,6 +385,7 @@ class MqttConnection:
         self._client._max_inflight_messages = limit  # noqa: SLF001
         keepalive = self._client.keepalive  # the broker's word, if it has given one
         self._silence = keepalive + PATIENCE_SECONDS if keepalive else math.inf
+        self._loop.call_soon(self._look)  # it may be sooner than was thought
         if not self._connected.done():
             self._connected.set_result(reason)
 

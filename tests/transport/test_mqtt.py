@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import transport.mqtt
 from staging.broker.process import Mosquitto
 from staging.broker.settings import render_config
 from tests.authority import Authority
@@ -270,8 +273,6 @@ async def test_a_frozen_broker_is_given_up_and_a_quiet_one_is_kept(
 ) -> None:
     import signal
 
-    import transport.mqtt
-
     monkeypatch.setattr(transport.mqtt, "PATIENCE_SECONDS", 30.0)
     monkeypatch.setattr(transport.mqtt, "MISC_SECONDS", 0.02)
     connection = (await join(A, keepalive=1)).connection
@@ -286,10 +287,38 @@ async def test_a_frozen_broker_is_given_up_and_a_quiet_one_is_kept(
         connection._silence = (
             1.2  # a broker that lives may take its time; this one would take forever
         )
+        connection._look()  # the next one was to come when it was 31 s
         try:
             assert await connection.ended == "the broker is silent for 1.2 s"
         finally:
             made._process.send_signal(signal.SIGCONT)
+
+
+async def test_a_quiet_connection_is_looked_at_when_something_is_due_and_not_each_second(
+    join: Join,
+) -> None:
+    connection = (await join(A)).connection
+    client, loop = connection._client, asyncio.get_running_loop()
+    client._keepalive, connection._silence = 200, 207.0  # the broker grants a few seconds
+
+    def due(*, out: float = 0, come: float = 0, ping: float = 0, heard: float = 0) -> float:
+        """Return the seconds until the next look when each was so many seconds ago; a ping 0: none is out."""
+        now = time.monotonic()
+        client._last_msg_out, client._last_bytes_received = now - out, now - come
+        client._ping_t = now - ping if ping else 0.0
+        connection._heard = loop.time() - heard
+        connection._look()
+        return float(connection._misc.when() - loop.time())
+
+    # Within DEADLINE, which a machine that stands still in these lines may lose.
+    assert 200 - DEADLINE < due() <= 200
+    assert 100 - DEADLINE < due(out=100) <= 100
+    assert 100 - DEADLINE < due(come=100) <= 100
+    assert 90 - DEADLINE < due(ping=110) <= 90
+    assert 107 - DEADLINE < due(heard=100) <= 107
+    client._ping_t, client._keepalive, connection._silence = 0.0, 0, math.inf
+    assert connection._until_due() == math.inf
+    assert not connection.ended.done()
 
 
 async def test_no_more_is_on_its_way_than_the_broker_takes(
