@@ -1,8 +1,8 @@
 """`dataclass` as the standard library's, made in a quarter of its time: the agent's start makes a hundred and more.
 
 The standard library writes and compiles up to six functions for each class. Here all classes share the code of five of them, and
-only ``__init__`` is compiled. What differs: ``order``, ``kw_only``, ``unsafe_hash``, ``match_args`` and ``InitVar`` are not
-there (docs/adr/0081).
+only ``__init__`` is compiled. What differs: ``order``, ``kw_only``, ``unsafe_hash``, ``match_args``, a field's ``hash`` and
+``InitVar`` are not there, and nothing refuses a frozen class below one that is not (docs/adr/0081).
 """
 
 from __future__ import annotations

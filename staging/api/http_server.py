@@ -149,8 +149,9 @@ class ApiServer(uvicorn.Server):
         }
 
     def _admit(self, network: str) -> None:
-        """Remember an address from which somebody proved who it is."""
+        """Remember an address from which somebody proved who it is; those that did so longest ago are forgotten."""
         self._known[network] = None
+        self._known.move_to_end(network)
         if len(self._known) > KNOWN_LIMIT:
             self._known.popitem(last=False)
 
@@ -283,9 +284,8 @@ class _Served(_HttpProtocol):
         return self._phase() != "work"
 
     def _admit(self) -> None:
-        if not self.is_known:
-            self.is_known = True
-            self._door.admit(self.network)
+        self.is_known = True
+        self._door.admit(self.network)
 
     def end(self) -> None:
         """Drop the connection."""

@@ -234,6 +234,24 @@ async def test_where_only_known_ones_wait_the_oldest_goes(monkeypatch: pytest.Mo
         assert not any(reader.at_eof() for reader in members[1:])
 
 
+async def test_the_addresses_that_proved_nothing_for_longest_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known: list[str] = []
+    admit = ApiServer._admit
+
+    def watched(self: ApiServer, network: str) -> None:
+        admit(self, network)
+        known[:] = self._known
+
+    monkeypatch.setattr(ApiServer, "_admit", watched)
+    monkeypatch.setattr(http_server, "KNOWN_LIMIT", 2)
+    async with crowded(monkeypatch) as crowd:
+        for number in (1, 2, 1, 3):  # the first comes again
+            await crowd.ask(f"127.1.0.{number}", KNOWN)
+    assert known == ["127.1.0.1", "127.1.0.3"]
+
+
 async def test_where_all_wait_for_us_one_more_is_told_to_come_again_from_any_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
