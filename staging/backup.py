@@ -135,9 +135,10 @@ def _check_target(data: DataDir, where: Path | str, file: Path) -> None:
 def _sweep(folder: Path) -> None:
     """Remove what backups left that were killed: the store's rows are in it."""
     for left in folder.glob(f"{BEGUN}*"):
-        # Of one that is being made the lock is held.
-        with suppress(StagingError, OSError), locked(left, "", timeout=0):
-            shutil.rmtree(left)
+        # Of one that is being made the lock is held. What is no folder is somebody else's.
+        if left.is_dir() and not left.is_symlink():
+            with suppress(StagingError, OSError), locked(left, "", timeout=0):
+                shutil.rmtree(left)
 
 
 @contextmanager

@@ -132,6 +132,15 @@ def test_a_backup_that_is_killed_leaves_the_one_before(data: DataDir, tmp_path: 
     )  # what the killed ones left, with every device's token, is gone
 
 
+def test_what_only_has_the_name_of_a_killed_backup_is_left(data: DataDir, tmp_path: Path) -> None:
+    file, link = (tmp_path / f"{backup.BEGUN}{name}" for name in ("file", "link"))
+    file.write_text("somebody else's")
+    link.symlink_to(tmp_path / "elsewhere")
+    backup.make(data, data.database, tmp_path / "saved.tar", 0)
+    assert file.read_text() == "somebody else's"
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
