@@ -152,9 +152,15 @@ def save_given_up(state_dir: Path, trials: FailedTrials) -> None:
 
 
 def count_trial(state_dir: Path, failed: GivenUp) -> None:
-    """Count a failed trial on disk, unless it is in doubt; durable when this returns. Raises OSError."""
+    """Count a failed trial on disk, unless it is in doubt or was an outage; durable when this returns. Raises OSError.
+
+    It may be asked again when the doubt is settled: where the disk refused what comes after it.
+    """
     before = load_given_up(state_dir)
     if before.doubt is not None and before.doubt.transaction == failed.transaction:
+        return
+    counted = {(entry.sha256, entry.transaction) for entry in before.outages}
+    if (failed.sha256, failed.transaction) in counted:
         return
     after = replace(before, packages=add_failure(before.packages, failed))
     if after != before:

@@ -50,6 +50,19 @@ async def test_outages_do_not_give_a_good_version_up(
     assert (trials.packages, trials.outages[0].times, trials.doubt) == ((), 4, None)
 
 
+async def test_a_trial_that_was_an_outage_is_not_counted_again_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk refused the failure's report, which is tried again when the doubt is settled."""
+    doubt_trial(tmp_path, ended(1))
+    count_trial(tmp_path, ended(1))
+    await miss(tmp_path, monkeypatch)
+    count_trial(tmp_path, ended(1))
+    assert load_given_up(tmp_path).packages == ()
+    count_trial(tmp_path, ended(2))
+    assert [entry.times for entry in load_given_up(tmp_path).packages] == [1]
+
+
 async def test_outages_are_bounded_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for transaction in range(OUTAGE_BUDGET):
         doubt_trial(tmp_path, ended(transaction))
