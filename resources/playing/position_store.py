@@ -48,6 +48,7 @@ class PositionStore:
 
     def open(self) -> int:
         """Open or create the files, and note the last beat; return the highest turn."""
+        self.close()  # what a try before has left half open may have the file for itself
         try:
             self._db = self._connect()
         except sqlite3.OperationalError:  # locked, read-only or full: no damage

@@ -167,3 +167,26 @@ def test_what_is_kept_is_read_on_a_full_disk_too(store: PositionStore, tmp_path:
     assert store.heard("b") == Heard(12.5, None, turn=2)
     assert store.unnoted is None
     store.close()
+
+
+def test_a_try_that_failed_half_way_does_not_keep_the_next_one_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = PositionStore._connect
+
+    def full(self: PositionStore, *, alone: bool = False) -> sqlite3.Connection:
+        if not alone:
+            raise sqlite3.OperationalError("unable to open database file")
+        return connect(self, alone=True)
+
+    def fail(_self: PositionStore) -> int:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    store = PositionStore(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(PositionStore, "_connect", full)
+        patch.setattr(PositionStore, "_highest_turn", fail)
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O"):
+            store.open()
+    assert store.open() == 0
+    store.close()
