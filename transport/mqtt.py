@@ -371,9 +371,8 @@ class MqttConnection:
         if not client.keepalive:
             return silent_at
         # paho counts by this clock from the older of the two, and from a ping that is not answered.
-        since: float = min(
-            client._last_msg_out, client._last_bytes_received, client._ping_t or math.inf
-        )  # noqa: SLF001
+        moved = client._last_msg_out, client._last_bytes_received  # noqa: SLF001
+        since: float = min(*moved, client._ping_t or math.inf)  # noqa: SLF001
         return min(since + float(client.keepalive) - time.monotonic(), silent_at)
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, got: Any) -> None:
