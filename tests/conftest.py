@@ -222,4 +222,4 @@ def pulse_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )  # fmt: skip
     yield address
     daemon.terminate()
-    daemon.wait(10)
+    daemon.wait(60)

@@ -223,13 +223,13 @@ def test_each_port_is_served_in_its_own_way(agent: Agent, tmp_path: Path) -> Non
         assert agent.status()
         for _ in range(5):
             with crowd.enter_context(
-                socket.create_connection(("127.0.0.1", https_port), 5)
+                socket.create_connection(("127.0.0.1", https_port), 60)
             ) as plain:
                 plain.sendall(b"GET /volume HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 with contextlib.suppress(ConnectionResetError):
                     assert b"HTTP/1.1" not in plain.recv(100)
         for _ in range(5):
-            raw = crowd.enter_context(socket.create_connection(("127.0.0.1", https_port), 5))
+            raw = crowd.enter_context(socket.create_connection(("127.0.0.1", https_port), 60))
             unpinned = ssl._create_unverified_context()
             with unpinned.wrap_socket(raw) as stranger:
                 stranger.sendall(b"GET /volume HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -22,7 +22,7 @@ def systemd(
     monkeypatch.setenv("NOTIFY_SOCKET", path if request.param == "path" else f"@{path}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(path if request.param == "path" else f"\0{path}")
-        server.settimeout(5)
+        server.settimeout(60)
         yield server
 
 

@@ -51,7 +51,7 @@ class PipeWireServer(PulseServer):
         """Kill all of it at once; what it left in the folder is removed."""
         for daemon in reversed(self._daemons):
             daemon.kill()
-            daemon.wait(10)
+            daemon.wait(60)
         self._daemons.clear()
         for left in ("bus", "pipewire-0", "pulse/native"):
             (self.folder / left).unlink(missing_ok=True)

@@ -134,7 +134,7 @@ def test_a_led_goes_out_when_the_agent_is_killed(tmp_path: Path, *, whole: bool)
         for child in children:
             os.kill(int(child), signal.SIGTERM)
     agent.kill()
-    agent.wait(10)
+    agent.wait(60)
     agent.stdout.close()
     subprocess.run(
         ["sh", "-c", f"until [ $(cat {path}/brightness) = 0 ]; do :; done"], timeout=30, check=True

@@ -476,7 +476,7 @@ async def test_a_half_open_link_does_not_hold_up_the_agents_end(
     cloud.connections[0]._writer.transport.pause_reading()  # type: ignore[attr-defined]
     task.cancel()
     # asyncio itself would wait 30 s for the TLS shutdown.
-    ended, _ = await asyncio.wait({task}, timeout=5)
+    ended, _ = await asyncio.wait({task}, timeout=20)
     assert ended
     assert link.status.state is LinkState.STOPPED
 

@@ -141,9 +141,9 @@ async def test_idle_connections_keep_nobody_from_asking(tmp_path: Path) -> None:
 async def test_a_connection_that_never_asks_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(agent.local.server, "IDLE_SECONDS", 0.01)
     async with serving(Bench().dispatch, tmp_path / "agent.sock") as client:
         assert (await client.get("/even")).text == "0"
+        monkeypatch.setattr(agent.local.server, "IDLE_SECONDS", 0.01)
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))
         writer.write(b"GET /even HTTP/1.1\r\nHost")
         async with asyncio.timeout(DEADLINE):

@@ -168,7 +168,7 @@ def test_an_installation_waits_for_one_that_was_stopped_and_not_waited_for(
     def slow(folder: Path) -> None:
         if not syncing.is_set():
             syncing.set()
-            go_on.wait(10)
+            go_on.wait(60)
         fsync_tree(folder)
 
     monkeypatch.setattr("ota.install.slots.fsync_tree", slow)
@@ -187,14 +187,14 @@ def test_an_installation_waits_for_one_that_was_stopped_and_not_waited_for(
     stop = threading.Event()
     first = threading.Thread(target=run, args=("1.1.0", stop))
     first.start()
-    assert syncing.wait(10)
+    assert syncing.wait(60)
     stop.set()
     second = threading.Thread(target=run, args=("1.2.0", threading.Event()))
     second.start()
     second.join(0.3)  # a conflicting step would have begun by then
     go_on.set()
-    first.join(10)
-    second.join(10)
+    first.join(60)
+    second.join(60)
     assert outcome == {"1.1.0": "stopped", "1.2.0": "installed"}
     releases = tmp_path / "slots/releases"
     assert [path.name for path in releases.iterdir()] == ["1.2.0"]

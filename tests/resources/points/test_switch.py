@@ -58,7 +58,7 @@ def bus_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
     yield address
     daemon.terminate()
-    daemon.wait(10)
+    daemon.wait(60)
     daemon.stdout.close()
 
 

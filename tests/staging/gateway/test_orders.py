@@ -50,7 +50,7 @@ async def runs(device: Any, version: str) -> None:
 async def drop(cloud: Any, device: Any) -> None:
     """Disconnect the device, and wait until the cloud has noticed."""
     await device.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while cloud.gateway.is_online(UUID):
             await asyncio.sleep(0.005)
 

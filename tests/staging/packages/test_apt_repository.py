@@ -125,13 +125,13 @@ def test_the_installer_is_a_shell_script(tmp_path: Path) -> None:
     path.write_text(installer(f"{URL}/", "stable", b"-----BEGIN\nkey\n"))
     assert f"URL='{URL}'\n" in path.read_text()
     assert "@@" not in path.read_text()
-    subprocess.run(["sh", "-n", path], check=True, timeout=10)
+    subprocess.run(["sh", "-n", path], check=True, timeout=60)
     if shutil.which("shellcheck"):
         subprocess.run(["shellcheck", path], check=True, timeout=30)
     # Half of it, as a line that breaks brings it, does nothing at all.
     half = path.read_bytes()[: path.stat().st_size * 2 // 3]
     done = subprocess.run(
-        ["/bin/sh"], input=half, capture_output=True, check=False, timeout=10,
+        ["/bin/sh"], input=half, capture_output=True, check=False, timeout=60,
         env={"PATH": str(tmp_path)},
     )  # fmt: skip
     assert done.stdout == b""

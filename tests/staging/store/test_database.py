@@ -112,7 +112,7 @@ async def test_writes_that_wait_together_share_a_commit_and_fail_alone(
 
     def first(_session: Any) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     def fail(session: Any) -> None:
         devices.add(session, None, 0)
@@ -156,7 +156,7 @@ async def test_the_writers_queue_is_bounded(
 
     def first(_session: Any) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(database.write(first))]
     await asyncio.to_thread(begun.wait, 10)
@@ -177,7 +177,7 @@ async def test_the_readers_queue_is_bounded(
 
     def first(_session: Any) -> None:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     holding = asyncio.create_task(database.read(first))
     await asyncio.to_thread(begun.wait, 10)
