@@ -7,8 +7,10 @@ for what is on its way. A test of silence has both ends in its own process, so t
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import functools
 import selectors
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
@@ -34,7 +36,7 @@ class _Selector(selectors.DefaultSelector):
             return super().select(0)
         if events := super().select(self.loop.on_its_way):
             return events
-        if self.loop.in_threads or timeout is None:
+        if self.loop.in_threads or timeout is None or _orders_run():
             events = super().select(_PATIENCE)
             if not events and timeout is None:
                 raise RuntimeError("nothing is awaited that could come")
@@ -67,8 +69,20 @@ class MovedLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._note_done)
         return future
 
+    def wrap_future(self, future: concurrent.futures.Future[_T]) -> asyncio.Future[_T]:
+        """Wait for what a thread of the program's own does, as the store's writer; the clock stands until it is done."""
+        self.in_threads += 1
+        wrapped = asyncio.futures.wrap_future(future, loop=self)
+        wrapped.add_done_callback(self._note_done)
+        return wrapped
+
     def _note_done(self, _future: asyncio.Future[Any]) -> None:
         self.in_threads -= 1
+
+
+def _orders_run() -> bool:
+    """Return whether an order's work runs, which has a thread of its own (`ota.order.worker`)."""
+    return any(thread.name == "ota-worker" for thread in threading.enumerate())
 
 
 def on_moved_clock(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -80,7 +94,10 @@ def on_moved_clock(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[.
             pytest.MonkeyPatch.context() as patch,
             asyncio.Runner(loop_factory=MovedLoop) as runner,
         ):
-            patch.setattr(time, "monotonic", runner.get_loop().time)
+            loop = runner.get_loop()
+            assert isinstance(loop, MovedLoop)
+            patch.setattr(time, "monotonic", loop.time)
+            patch.setattr(asyncio, "wrap_future", loop.wrap_future)
             runner.run(test(**fixtures))
 
     return run

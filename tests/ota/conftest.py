@@ -113,6 +113,11 @@ class Server(ThreadingHTTPServer):
     scripted: str
     script: deque[Fault]
     requests: list[tuple[str, str | None]]
+    serves: threading.Event
+
+    def service_actions(self) -> None:
+        """Note that it waits for connections."""
+        self.serves.set()
 
     @property
     def url(self) -> str:
@@ -131,8 +136,12 @@ def server(tmp_path: Path) -> Iterator[Server]:
     instance.scripted = ".tar.gz"
     instance.script = deque()
     instance.requests = []
+    instance.serves = threading.Event()
     thread = threading.Thread(target=instance.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
+    assert instance.serves.wait(
+        60
+    )  # a test that puts it behind TLS takes its socket away for a moment
     yield instance
     instance.shutdown()
     thread.join()
