@@ -103,9 +103,8 @@ def kept_names(
         named.append(settings.play.media_folder)
     whole = [] if config is None else [config, drop_in_folder(config)]
     if wish.keep_profile:
-        kept.add(
-            Path(BIND_TOKEN)
-        )  # it stays the machine that it is, and shows the token that binds it
+        # It stays the machine that it is, and shows the token that binds it.
+        kept.add(Path(BIND_TOKEN))
         whole += [] if profile is None else [profile]
     named += [path.absolute() for path in whole]
     if not wish.media and is_around(state, settings.play.media_folder):

@@ -171,9 +171,8 @@ def doubt_trial(state_dir: Path, ended: GivenUp) -> None:
     """Store that a trial lacked nothing but the cloud; `settle_doubt` counts it. Raises OSError."""
     before = load_given_up(state_dir)
     if before.doubt is not None and before.doubt.transaction != ended.transaction:
-        before = before.settled(
-            outage=False
-        )  # nobody settled it, so it was no outage that was seen
+        # Nobody settled it, so it was no outage that was seen.
+        before = before.settled(outage=False)
     save_given_up(state_dir, replace(before, doubt=ended))
 
 

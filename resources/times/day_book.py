@@ -89,9 +89,8 @@ class DayBook:
     def _new_day(self, day: int, since: float) -> Played:
         midnight = self._ticks() - since
         today = sum(seconds for end, seconds in self._recent if end > midnight)
-        self._begin = (
-            -math.inf
-        )  # the seconds before midnight are not to be counted with those after
+        # The seconds before midnight are not to be counted with those after.
+        self._begin = -math.inf
         if not self._clock.sure:
             self._unsure_before = 0.0  # a midnight that was counted is as good as any
             return Played(day, today, today)

@@ -196,9 +196,8 @@ class RealBench:
         """Drop connections whose device has gone while nobody took them."""
         look = select.poll()
         for _, sock in self._offers:
-            look.register(
-                sock, select.POLLRDHUP
-            )  # also where its first bytes still wait to be read
+            # Also where its first bytes still wait to be read.
+            look.register(sock, select.POLLRDHUP)
         gone = {descriptor for descriptor, _ in look.poll(0)}
         for _, sock in self._offers:
             if sock.fileno() in gone:

@@ -101,9 +101,8 @@ def _value(report: Report) -> object:
         try:
             return history_text(parse_segment(report.value))
         except WireError:
-            return (
-                report.value
-            )  # from before the gateway refused it, or damaged: it spoils no other
+            # From before the gateway refused it, or damaged: it spoils no other.
+            return report.value
     return report.value
 
 

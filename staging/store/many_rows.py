@@ -59,9 +59,8 @@ def insertion(
     names = ", ".join(name for name, _ in columns)
     # SQLite takes ON for a join's without a WHERE before it.
     end = " WHERE true ON CONFLICT DO NOTHING" if once else ""
-    return text(
-        f"INSERT INTO {table} ({names}) {selection(columns, dialect)}{end}"
-    )  # names of ours
+    # The names are ours.
+    return text(f"INSERT INTO {table} ({names}) {selection(columns, dialect)}{end}")
 
 
 def insert(
