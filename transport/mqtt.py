@@ -371,8 +371,8 @@ class MqttConnection:
         if not client.keepalive:
             return silent_at
         # paho counts by this clock from the older of the two, and from a ping that is not answered.
-        moved = client._last_msg_out, client._last_bytes_received  # noqa: SLF001
-        since: float = min(*moved, client._ping_t or math.inf)  # noqa: SLF001
+        out, come, ping = client._last_msg_out, client._last_bytes_received, client._ping_t  # noqa: SLF001
+        since: float = min(out, come, ping or math.inf)
         return min(since + float(client.keepalive) - time.monotonic(), silent_at)
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, got: Any) -> None:

@@ -169,6 +169,7 @@ class Network:
         other = SimSocket(sock.family)
         other.pair, other.peer = pair, (f"10.0.0.{len(self.paths) % 250}", next(self._ports))
         pair.client, pair.server = sock, other
+        self.pairs = [each for each in self.pairs if not each.over]
         self.pairs.append(pair)
         listener.queue.append(other)
         self.tell(listener)
@@ -238,8 +239,13 @@ class Network:
 
     def dead_since(self, name: str) -> float | None:
         """Return since when a connection of a machine carries nothing, and one of its ends believes in it."""
-        times = [pair.dead_since for pair in self.of(name) if pair.is_believed_in]
-        return min((at for at in times if at is not None), default=None)
+        times = [
+            pair.dead_since
+            for pair in self.pairs
+            if pair.dead_since is not None and not pair.over
+            and pair.life is not None and pair.life.name == name and pair.is_believed_in
+        ]  # fmt: skip
+        return min(times, default=None)
 
     def killed(self, life: Life, *, power: bool) -> None:
         """End what a process had open: by its kernel, or with its kernel."""

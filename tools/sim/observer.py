@@ -297,7 +297,7 @@ class Observer:
         sounds = machine.sounds
         if limits is None or machine.agent is None or not sounds.device or sounds.stuck:
             return False
-        loudest = level_of(parse_limits(limits, Limits()).max)
+        loudest = _loudest(limits)
         return sounds.level > loudest and not is_near(sounds.level, loudest)
 
     def _awake_since(self, view: View) -> float | None:
@@ -365,6 +365,12 @@ class Observer:
 def _quiet(rules: str) -> list[tuple[int, int]]:
     """Return the minutes of the day at which quiet hours begin and end."""
     return [(period.begin, period.end) for period in parse_rules(rules).quiet]
+
+
+@functools.lru_cache(500)
+def _loudest(limits: str) -> float:
+    """Return the loudest level within a family's limits."""
+    return level_of(parse_limits(limits, Limits()).max)
 
 
 def _points(machine: Machine) -> dict[str, Any]:
