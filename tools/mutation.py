@@ -93,8 +93,8 @@ def main() -> int:
     """Run the sample; return 0 where nine of ten mutants were noticed, in each subject."""
     options = _options()
     scratch = str(_FAST) if _FAST.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="mutation-", dir=scratch) as folder:
-        tree = Copy(Path(folder) / "tree")
+    with tempfile.TemporaryDirectory(prefix="m-", dir=scratch) as folder:
+        tree = Copy(Path(folder) / "t")
         if options.kind is None:
             each = EACH if options.each is None else options.each
             rows = [_sampled(tree, name, each, options.seed) for name in options.only]

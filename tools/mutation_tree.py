@@ -56,9 +56,11 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         """Copy what the tests need."""
         self._folder = folder
-        self._scratch = folder.with_name(f"{folder.name}-scratch")
+        self._scratch = folder.with_name(
+            "s"
+        )  # short: a socket of a test has 108 bytes for its path
         self._scratch.mkdir()
-        self._beside = folder.with_name(f"{folder.name}-beside")
+        self._beside = folder.with_name("beside")
         self._beside.mkdir()
         self._said = self._beside / "said"
         # Tests that pass without a mutant, and the seconds that they are given.

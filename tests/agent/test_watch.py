@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from resources.points.rules import RulesPoint
 from resources.points.switch import SwitchPoint
 from resources.points.volume import VolumePoint
 from resources.points.volume_limits import VolumeLimitsPoint
+from tests.moved_clock import on_moved_clock
 from tests.resources.parts import LoudBench, level_on
 from wire.datapoints import Value
 
@@ -67,6 +69,29 @@ async def test_the_first_look_tells_all_and_the_next_only_what_changed(bench: Be
     bench.charge(79)
     await bench.mixer.put({"": level_of(4)})
     assert await bench.look() == [("volume", 4), ("power", 79)]
+
+
+@on_moved_clock
+async def test_a_change_is_told_within_a_minute_and_looked_for_no_more_often(
+    tmp_path: Path,
+) -> None:
+    bench, looks = Bench(tmp_path), 0
+    look = bench.dispatch.look
+
+    async def counted(name: str) -> Value | None:
+        nonlocal looks
+        looks += name == "power"
+        return await look(name)
+
+    bench.dispatch.look = counted  # type: ignore[method-assign]
+    watching = asyncio.create_task(bench.watcher.run())
+    await asyncio.sleep(1)
+    assert looks == 1
+    bench.charge(79)
+    await asyncio.sleep(60)
+    watching.cancel()
+    assert bench.told[-1] == ("power", 79)
+    assert looks == 2
 
 
 async def test_what_was_put_is_not_told_twice(bench: Bench) -> None:

@@ -20,9 +20,11 @@ class Systemctl:
     def __init__(self, **codes: int) -> None:
         self.codes = {name.replace("_", "-"): code for name, code in codes.items()}
         self.verbs: list[str] = []
+        self.patience: set[float] = set()
 
-    def __call__(self, words: list[str], **_: object) -> Any:
+    def __call__(self, words: list[str], *, timeout: float, **_: object) -> Any:
         self.verbs.append(words[2])
+        self.patience.add(timeout)
         code = self.codes.get(words[2], 0)
         return SimpleNamespace(
             returncode=code, stderr="Failed: Access denied\nmore" if code else ""
@@ -45,6 +47,8 @@ def test_it_is_enabled_and_started_anew_and_a_refusal_has_systemds_words() -> No
     systemctl = Systemctl(reset_failed=1)
     Service(systemctl).start()
     assert systemctl.verbs == ["enable", "reset-failed", "restart"]
+    # A stop has 10 s by itself (TimeoutStopSec), and somebody waits for it.
+    assert all(20 <= seconds <= 60 for seconds in systemctl.patience)
     assert not Service(Systemctl(is_active=3)).is_active()
     with pytest.raises(UnitError, match=r"systemctl stop: Failed: Access denied$"):
         Service(Systemctl(stop=4)).stop()

@@ -56,6 +56,13 @@ def test_while_a_version_is_on_trial_nothing_is_slow(
     assert all(paced.wait_after(kind("why"), None) <= TRIAL_SECONDS for kind in kinds)
 
 
+@pytest.mark.parametrize("kind", SLOW)
+def test_what_does_not_pass_is_tried_every_5_s_while_a_version_is_on_trial(
+    kind: type[LinkError],
+) -> None:
+    assert waits(pace(on_trial=True), kind("why"), None, 5) == [5.0] * 5
+
+
 def test_a_link_that_came_back_and_broke_soon_does_not_wait_as_the_outage_did() -> None:
     paced = pace()
     assert waits(paced, ConnectError("down"), None, 10)[-1] >= 30

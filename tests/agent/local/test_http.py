@@ -122,8 +122,11 @@ async def test_an_update_is_cancelled_over_the_socket_and_not_over_a_port(
             assert "only over the agent's socket" in answer.text
 
 
-async def test_idle_connections_keep_nobody_from_asking(tmp_path: Path) -> None:
+async def test_idle_connections_keep_nobody_from_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """More than may be open: the oldest are dropped, and a request is answered all the same."""
+    monkeypatch.setattr(agent.local.server, "IDLE_SECONDS", 3600.0)  # nothing else ends them
     port = free_port()
     async with serving(Bench().dispatch, tmp_path / "agent.sock", port) as client:
         assert (await client.get("/even")).text == "0"

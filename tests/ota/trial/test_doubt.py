@@ -18,6 +18,7 @@ from ota.trial.given_up import (
     drop_doubt,
     load_given_up,
 )
+from tests.moved_clock import on_moved_clock
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 OUTAGE_BUDGET = 10
@@ -88,6 +89,19 @@ async def test_an_outage_that_ends_while_the_version_before_tries_is_one(tmp_pat
         check_budget(load_given_up(tmp_path), SHA256)
     trials = load_given_up(tmp_path)
     assert (trials.packages, trials.outages[0].times, trials.doubt) == ((), 4, None)
+
+
+@pytest.mark.parametrize(("seconds", "outages"), [(59, 0), (61, 1)])
+def test_the_version_after_it_has_a_minute_to_reach_the_cloud(
+    tmp_path: Path, seconds: float, outages: int
+) -> None:
+    @on_moved_clock
+    async def settled() -> None:
+        await settle(tmp_path, lambda: asyncio.sleep(seconds))
+
+    doubt_trial(tmp_path, ended(1))
+    settled()
+    assert len(load_given_up(tmp_path).outages) == outages
 
 
 async def test_a_doubt_is_settled_by_a_later_start(tmp_path: Path) -> None:
