@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -48,11 +49,16 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
     elif looks:
         database.mark = StoreMark(path)
     if looks:
-        shutil.rmtree(data.unpacked, ignore_errors=True)
-        if path is not None:
-            copies.ready_path(Path(os.path.realpath(path))).unlink(missing_ok=True)
+        _remove_unpacked(data, path)
     _mark(data, path)
     return database
+
+
+def _remove_unpacked(data: DataDir, path: Path | None) -> None:
+    shutil.rmtree(data.unpacked, ignore_errors=True)
+    if path is not None:
+        with contextlib.suppress(OSError):  # of a disk that is read-only
+            copies.ready_path(Path(os.path.realpath(path))).unlink(missing_ok=True)
 
 
 def _check_whole_restored(data: DataDir) -> None:

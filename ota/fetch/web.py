@@ -98,14 +98,7 @@ class Web:
                 retries=False,
                 timeout=Timeout(connect=settings.connect_timeout, read=settings.read_timeout),
             )
-        body = Body(url, response)
-        if body.status in _WITH_FILE and (body.header("Content-Encoding") or _PLAIN) != _PLAIN:
-            body.close()
-            encoding = show(body.header("Content-Encoding"))
-            raise FetchError(
-                f"{show_url(url)}: the answer is encoded as {encoding}, asked for plain"
-            )
-        return body
+        return _plain(Body(url, response))
 
     def _open(self) -> PoolManager:
         from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it
@@ -147,6 +140,16 @@ class Body:
         """
         with _faults(self.url):
             return self._response.read1(size, decode_content=False) or b""
+
+
+def _plain(body: Body) -> Body:
+    """Return a response; raises FetchError for a file that is compressed on the way."""
+    encoding = body.header("Content-Encoding") or _PLAIN
+    if body.status in _WITH_FILE and encoding.lower() != _PLAIN:
+        body.close()
+        text = f"{show_url(body.url)}: the answer is encoded as {show(encoding)}, asked for plain"
+        raise FetchError(text)
+    return body
 
 
 def follow(url: str, location: str, left: int) -> str:

@@ -70,17 +70,26 @@ def download(
                 return done
 
 
-def _fetch(
-    web: Web,
-    part: PartialFile,
-    settings: DownloadSettings,
-    stop: threading.Event,
-    *,
-    ranged: bool = True,
-) -> None:
-    """Send one request and store the body; ``ranged``: from where it broke off."""
-    first_wanted = part.here if ranged else 0
-    headers = {"Range": f"bytes={first_wanted}-"} if first_wanted else {}
+def _fetch(web: Web, part: PartialFile, settings: DownloadSettings, stop: threading.Event) -> None:
+    """Ask for what is not here yet, and store it; a server that does not go on there is asked for the whole in the end."""
+    status = _ask(web, part, settings, stop, part.here)
+    if status is None:
+        return
+    # What is here stays, and the hash of the whole tells whether it fits. Of several nodes the next one may have ranges.
+    part.refused += 1
+    if part.refused < REFUSALS:
+        raise FetchError(
+            f"{show_url(part.source.url)}: the server does not go on at byte {part.here} (HTTP {status})"
+        )
+    part.refused = 0
+    _ask(web, part, settings, stop, 0)
+
+
+def _ask(
+    web: Web, part: PartialFile, settings: DownloadSettings, stop: threading.Event, here: int
+) -> int | None:
+    """Send one request for the bytes from ``here`` on and store the body; return the status of one that is of no use."""
+    headers = {"Range": f"bytes={here}-"} if here else {}
     part.spent.attempt()
     with web.get(part.source.url, headers, redirects=settings.redirects) as body:
         check_retry_after(body)
@@ -88,27 +97,15 @@ def _fetch(
             body.read(Pacer(settings.max_rate, monotonic()).piece) if body.status == 200 else b""
         )
         check_page(body, first, part.source.length)
-        use = interpret(
-            body.status,
-            body.header("Content-Range"),
-            body.header("Content-Length"),
-            first_wanted,
-            part.source.length,
-        )
-        if use is not BodyUse.ASK_AGAIN:
-            # A server without ranges sends all of it: what is here already is passed over.
-            part.resume_from(part.here if use is BodyUse.WHOLE else 0)
-            part.refused = 0
-            _take(body, first, part, settings, stop)
-            return
-    # What is here stays, and the hash of the whole tells whether it fits. Of several nodes the next one may have ranges.
-    part.refused += 1
-    if part.refused < REFUSALS:
-        raise FetchError(
-            f"{show_url(part.source.url)}: the server does not go on at byte {part.here} (HTTP {body.status})"
-        )
-    part.refused = 0
-    _fetch(web, part, settings, stop, ranged=False)
+        told = body.header("Content-Range"), body.header("Content-Length")
+        use = interpret(body.status, *told, here, part.source.length)
+        if use is BodyUse.ASK_AGAIN:
+            return body.status
+        # A server without ranges sends all of it: what is here already is passed over.
+        part.resume_from(part.here if use is BodyUse.WHOLE else 0)
+        part.refused = 0
+        _take(body, first, part, settings, stop)
+    return None
 
 
 def _take(

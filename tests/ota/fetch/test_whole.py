@@ -177,6 +177,14 @@ def test_a_compressed_answer_passes_and_is_no_part_of_the_file(rig: DownloadRig,
     assert starts[1] == starts[2] > 0
 
 
+def test_an_answer_that_says_to_be_plain_is_plain_in_any_letters(rig: DownloadRig) -> None:
+    rig.script(
+        lambda handler, data, _: handler.answer(200, data, [("Content-Encoding", "Identity")])
+    )
+    assert rig.run().path.read_bytes() == DATA
+    assert len(rig.ranges) == 1
+
+
 def test_a_page_that_does_not_pass_is_named(rig: DownloadRig) -> None:
     rig.script(*[page()] * 3)
     with pytest.raises(FetchError, match=r"a web page came instead .*gave up after 3 attempts"):
