@@ -31,6 +31,9 @@ IDLE_SECONDS = 10.0
 # Seconds that an answered connection is kept for the next request: longer than the five of many clients,
 # whose next request would meet the close.
 KEEP_SECONDS = 9.0
+# Seconds that the rest of what is no HTTP is read and dropped: a close before it has come resets the connection, and the
+# client loses the answer that says why.
+LINGER_SECONDS = 1.0
 # Bytes of a body that wait for the application; beyond that nothing is read.
 BODY_AHEAD = 64 * 1024
 _PHRASES = {
@@ -141,6 +144,7 @@ class Connection(asyncio.Protocol):
         self._http = h11.Connection(h11.SERVER)
         self._asked: _Asked | None = None
         self._ending = False
+        self._is_refused = False
         self._head_began = True
         self._timer: asyncio.TimerHandle | None = None
         self._writable = asyncio.Event()
@@ -173,6 +177,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
+        if self._is_refused:
+            return
         if not self._head_began:
             self._head_began = True
             self._wait(IDLE_SECONDS, self._abort)
@@ -304,6 +310,11 @@ class Connection(asyncio.Protocol):
             headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close"),
                        (b"content-length", str(len(text)).encode())]  # fmt: skip
             self._send(error.error_status_hint, headers, text)
+            if self.transport.can_write_eof():  # TLS has no end of one direction
+                self._is_refused = True
+                self.transport.write_eof()
+                self._wait(LINGER_SECONDS, self._abort)
+                return
         self._close()
 
     def send_continue(self) -> None:

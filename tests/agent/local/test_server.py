@@ -162,6 +162,27 @@ async def test_what_is_no_http_is_answered_and_ends(rig: Rig, raw: bytes, status
     assert b"hello" in await rig.ask(closing("/hello"))
 
 
+async def test_what_is_no_http_is_answered_though_more_of_it_comes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A socket that is closed with unread bytes is reset, and the answer before that is lost."""
+    monkeypatch.setattr("asyncio.selector_events._SelectorSocketTransport.max_size", 1000)
+    answer = await rig.ask(b"GET /" + b"a" * 40_000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    await until(lambda: not rig.server.connections)  # which its client has closed
+
+
+async def test_who_goes_on_with_what_is_no_http_is_cut_off(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent.local.server, "LINGER_SECONDS", 0.01)
+    reader, writer = await rig.open()
+    writer.write(b"no HTTP\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+    await until(lambda: not rig.server.connections)
+    writer.close()
+
+
 async def test_a_bad_chunk_ends_a_request_that_is_being_read(rig: Rig) -> None:
     reader, writer = await rig.open()
     writer.write(closing("/body", "Transfer-Encoding: chunked\r\n", b"zz\r\n", "PUT"))
