@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,13 +72,15 @@ class Machine:
     reset = close
 
 
-def diagnoses(machine: Machine, *, reads: bool = True) -> Diagnoses:
+def diagnoses(
+    machine: Machine, *, reads: bool = True, monotonic: Callable[[], float] = lambda: 0.0
+) -> Diagnoses:
     sessions = Sessions()
     identity = Identity(1, UUID, "t" * 32, True)
     session = Session(identity, machine, machine, 1.0, 0)
     session.abilities = frozenset({DIAG} if reads else ())
     sessions.add(session)
-    return Diagnoses(sessions, lambda: 5000, lambda: 0.0)
+    return Diagnoses(sessions, lambda: 5000, monotonic)
 
 
 async def ended(made: Diagnoses) -> dict[str, Any]:
@@ -98,6 +101,17 @@ async def test_an_archive_comes_whole_and_its_log_is_read() -> None:
     with pytest.raises(NotFoundError):
         made.archive(UUID, since=5000)  # another family's
     assert made.state(UUID, since=5000) == {"state": "none"}
+
+
+async def test_an_archive_is_kept_for_15_minutes() -> None:
+    now = 0.0
+    made = diagnoses(Machine(packed(b"line")), monotonic=lambda: now)
+    made.begin(UUID)
+    await ended(made)
+    now = 899.0
+    assert made.state(UUID)["state"] == "ready"
+    now = 901.0
+    assert made.state(UUID) == {"state": "none"}
 
 
 async def test_what_fails_is_told_and_nothing_is_kept() -> None:

@@ -19,6 +19,12 @@ UUID = "01a800000072af"
 
 
 class TestCatalogues:
+    def test_a_file_has_4_mib(self) -> None:
+        most = "歌\n".encode() + b"\n" * (4_194_304 - 4)
+        assert parse_titles(most, "list") == ["歌"]
+        with pytest.raises(WireError, match="got 4194305 bytes, expected at most 4194304"):
+            parse_titles(most + b"\n", "list")
+
     @pytest.mark.parametrize(
         "content",
         ['{"titles": ["儿歌", "两只老虎"]}', '["儿歌", "两只老虎"]', "儿歌\n\n  两只老虎\r\n"],
