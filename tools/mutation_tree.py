@@ -38,7 +38,8 @@ _PYTEST = (
     sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider",
 )  # fmt: skip
 # A second store shows nothing more of what is mutated, and takes several times as long.
-_QUICK = ("-m", "not long", "-k", "not postgresql")
+_ONE_STORE = ("-k", "not postgresql")
+_QUICK = ("-m", "not long", *_ONE_STORE)
 _CONFIG = """[run]
 parallel = true
 data_file = {data}
@@ -134,7 +135,8 @@ class Copy:
         key = tuple(tests)
         if key not in self._sound:
             began = time.monotonic()
-            if self._run([*_PYTEST, "-x", *tests], PATIENCE_MAX, {"PYTHONDONTWRITEBYTECODE": ""}):
+            command = [*_PYTEST, *_ONE_STORE, "-x", *tests]
+            if self._run(command, PATIENCE_MAX, {"PYTHONDONTWRITEBYTECODE": ""}):
                 return False
             self._sound[key] = time.monotonic() - began
         return True
@@ -142,7 +144,8 @@ class Copy:
     def passes_with(self, mutant: Mutant, tests: Sequence[str]) -> bool:
         """Return whether files of tests, which pass unchanged, pass though the source was changed."""
         with self._changed(mutant):
-            return self._run([*_PYTEST, "-x", *tests], _patience(self._sound[tuple(tests)])) == 0
+            command = [*_PYTEST, *_ONE_STORE, "-x", *tests]
+            return self._run(command, _patience(self._sound[tuple(tests)])) == 0
 
     @contextlib.contextmanager
     def _changed(self, mutant: Mutant) -> Iterator[None]:

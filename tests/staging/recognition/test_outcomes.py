@@ -35,6 +35,13 @@ def test_the_record_pages_and_keeps_the_newest(
     assert [row["id"] for row in log.recent(limit=2, before=5)] == [4, 3]
 
 
+def test_one_look_at_the_record_gives_a_hundred(tmp_path: Path) -> None:
+    log = OutcomeLog(tmp_path)
+    for _ in range(101):
+        log.add(made())
+    assert [len(log.recent(limit=limit)) for limit in (100, 1000)] == [100, 100]
+
+
 def test_a_record_of_an_earlier_version_has_a_kind(tmp_path: Path) -> None:
     log = OutcomeLog(tmp_path)
     for done in (True, False):
