@@ -275,7 +275,7 @@ class Positions:
         found, store = self._rows.get(key), self._store
         if found is None and store is not None and self._opened:
             async with self._disk:
-                found = self._rows.get(key) or await self._try(lambda: store.heard(key))
+                found = self._rows.get(key) or await self._try(lambda: store.heard(key), reads=True)
         return found
 
     async def _latest(self) -> list[tuple[str, Heard]]:
@@ -283,7 +283,7 @@ class Positions:
         rows, store = dict(self._rows), self._store
         if store is not None and self._opened:
             async with self._disk:
-                rows = dict(await self._try(store.latest) or []) | rows
+                rows = dict(await self._try(store.latest, reads=True) or []) | rows
         return sorted(rows.items(), key=lambda row: -row[1].turn)
 
     async def _policy(self, track: Track, heard: Heard) -> Policy:
@@ -297,13 +297,14 @@ class Positions:
         value = next((v for k in around(key) if (v := self._notes.get(_POLICY + k))), None)
         return Policy(value) if value in set(Policy) else None
 
-    async def _try(self, work: Callable[[], T]) -> T | None:
+    async def _try(self, work: Callable[[], T], *, reads: bool = False) -> T | None:
         """Return the result of ``work`` on the disk, None after an error, which is logged.
 
-        An order that is broken off meanwhile waits for its end: the next one's work must not begin beside it.
+        An order that is broken off waits for the end of what it writes: the next one must not write beside it. What it
+        only ``reads`` is left behind: no order for a story waits for a card that hangs beyond its deadline.
         """
         try:
-            result = await in_thread(work)
+            result = await (asyncio.to_thread(work) if reads else in_thread(work))
         except (sqlite3.Error, OSError) as error:
             level = logging.DEBUG if self._fault else logging.WARNING
             _log.log(level, "play: what is heard is not remembered on the disk: %s", error)

@@ -296,6 +296,30 @@ async def test_an_order_that_is_broken_off_is_over_before_the_next_one_writes(
     await made.close()
 
 
+async def test_an_order_that_reads_ends_at_its_deadline_while_the_card_hangs(
+    positions: Positions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, over = (threading.Event() for _ in range(3))
+
+    def hang(_self: PositionStore, _key: str) -> None:
+        begun.set()
+        go_on.wait(DEADLINE)
+        over.set()
+
+    await positions.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(PositionStore, "heard", hang)
+        order = asyncio.create_task(positions.start_of(A))
+        await asyncio.to_thread(begun.wait, DEADLINE)
+    order.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await order
+    assert not over.is_set()
+    positions.note(A, 100.0, LONG, finished=False)
+    assert await positions.flush()  # beside what still reads
+    go_on.set()
+
+
 async def test_a_key_too_long_for_a_beat_is_a_row(positions: Positions, tmp_path: Path) -> None:
     long = Track("long", "http://h/x", "//h/" + "x" * 3000)
     await positions.beat(long, 100.0, LONG)
