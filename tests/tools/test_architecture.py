@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,9 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "architecture.md"
     path.write_text(f"# Head\n{architecture.BEGIN}\nstale\n{architecture.END}\ntail\n")
     monkeypatch.setattr(architecture, "DOCUMENT", path)
+    monkeypatch.setattr(
+        architecture, "graph", functools.cache(graph)
+    )  # it is the same all the while
     return path
 
 
