@@ -370,7 +370,9 @@ class Teller:
         elif self._programme.queue.current is None:
             raise nothing(command.value[1])
         elif command in STEPS:
-            await self._programme.start_near(self._targets.moved(command), number)
+            target = self._targets.moved(command)
+            await self._take(number)  # an older order that waits for its title would undo it
+            await self._programme.start_near(target, number)
         elif command is Command.RESTART:
             await self._restart(number)
         else:

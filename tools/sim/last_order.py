@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 UNKNOWN = object()
 
 
-def decides(order: Order) -> bool:
-    """Return whether an order says which title plays."""
+def changes(order: Order) -> bool:
+    """Return whether an order may change which title plays."""
     return isinstance(order, Play | Jump | Add | Command) and order is not Command.PAUSE
+
+
+def decides(order: Order) -> bool:
+    """Return whether an order says which title plays, whatever was ordered before; one to go on lets that begin too."""
+    is_step = order in {Command.NEXT, Command.PREVIOUS, Command.STOP}
+    return isinstance(order, Play | Jump) or is_step
 
 
 def stem(source: str) -> str:
@@ -58,8 +64,8 @@ class LastOrder:
     # Of the teller.
 
     def begin(self, order: Order) -> int:
-        """Note that an order comes; return its number, 0 for one that does not say which title plays."""
-        if not decides(order):
+        """Note that an order comes; return its number, 0 for one that does not change which title plays."""
+        if not changes(order):
             return 0
         self._newest += 1
         self._wanted, self._has_ended = UNKNOWN, False
@@ -70,7 +76,7 @@ class LastOrder:
         if number != self._newest:
             return
         self._done = number
-        if self._has_ended:
+        if self._has_ended or not decides(order):
             return
         player = self._machine.player
         source = None if player is None else player.source

@@ -6,9 +6,11 @@ knowing. Time of day, boot and disk of a life are its machine's.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 
 class PowerCut(BaseException):  # it is no error of the code that meets it
@@ -27,6 +29,7 @@ class Life:
         dead: whether it was killed, or has lost its power.
         signals: what a signal calls, by its number.
         kept: what must outlive it, for a later end: coroutines that never go on.
+        tasks: those that it has begun, its ended ones too while somebody holds them.
         watches: what the kernel closes at its end: the real descriptors that it has.
     """
 
@@ -38,6 +41,12 @@ class Life:
     signals: dict[int, Any] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
     watches: list[Any] = field(default_factory=list)
+    tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
+
+    @property
+    def busy(self) -> int:
+        """How many of its tasks have not ended."""
+        return sum(not task.done() for task in self.tasks)
 
     def close_watches(self) -> None:
         """Close what the kernel would close."""

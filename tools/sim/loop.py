@@ -146,6 +146,16 @@ class SimLoop(asyncio.SelectorEventLoop):
         heapq.heappush(self._timers, (when, next(self._order), handle))
         return handle
 
+    def create_task(  # type: ignore[override]
+        self, coro: Any, *, name: str | None = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
+        """As asyncio's; whose it is, is noted."""
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        life = CURRENT.get() if context is None else context.get(CURRENT)
+        if life is not None:
+            life.tasks.add(task)
+        return task
+
     @property
     def steps(self) -> int:
         """How many timers were asked for."""

@@ -16,6 +16,7 @@ import resources.titles.library
 from machine.errors import RefusedError, UnavailableError
 from machine.player import MpvPlayer
 from resources.dispatch import Dispatch
+from resources.playing.queue import Queue
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from resources.titles.library import Library
@@ -123,6 +124,28 @@ async def test_of_two_orders_at_once_the_later_one_plays(bench: Bench) -> None:
     await second
     assert bench.player.played == ["a", "(stop)", "c"]
     assert await bench.point.get() == "c"
+
+
+async def test_a_title_that_was_ordered_before_the_next_one_and_is_found_after_it_is_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, found, look = asyncio.Event(), asyncio.Event(), bench.library.open
+
+    async def slow_open(text: str) -> Queue | None:
+        if text == "d":
+            asked.set()
+            await found.wait()
+        return await look(text)
+
+    monkeypatch.setattr(bench.library, "open", slow_open)
+    await bench.point.put("a")
+    older = asyncio.create_task(bench.point.put("d"))
+    await asked.wait()
+    await bench.point.put("next")
+    found.set()
+    with pytest.raises(UnavailableError, match="given up"):
+        await older
+    assert await bench.point.get() == "b"
 
 
 async def test_an_order_for_nothing_known_leaves_what_loads(bench: Bench) -> None:
