@@ -32,7 +32,7 @@ class Hears(Protocol):
     def loaded(self, source: str) -> None:
         """Hear that a source is loaded, or given up."""
 
-    def ended(self) -> None:
+    def ended(self, source: str) -> None:
         """Hear that a title has ended."""
 
 
@@ -146,6 +146,7 @@ class SimPlayer:
         """See `machine.player.Player`."""
         del gain, volume, keep_fade
         order = self._give_up()
+        self.paused = False  # a pause from now on is of this title, and so once it is loaded
         hears = self.sounds.hears
         if hears is not None:
             hears.loads(source)
@@ -158,7 +159,7 @@ class SimPlayer:
         if start > left + SKIP_SECONDS:
             told = f"{Path(source).stem} begins at {start:.0f} s, and was left at {left:.0f} s"
             self.sounds.skipped.append(told)
-        self.source, self._on_end, self.paused = source, on_end, False
+        self.source, self._on_end = source, on_end
         self._before, self._begun = left, self._loop.time()
         self._at, self._since = min(start, max(0.0, length - 1.0)), self._loop.time()
         self._schedule()
@@ -224,10 +225,10 @@ class SimPlayer:
             self._timer = self._loop.call_later(max(0.01, left), self._end)
 
     def _end(self) -> None:
-        on_end, hears = self._on_end, self.sounds.hears
+        on_end, hears, source = self._on_end, self.sounds.hears, self.source
         self._unload()
-        if hears is not None:
-            hears.ended()
+        if hears is not None and source is not None:
+            hears.ended(source)
         if on_end is not None:
             self.has_ended = True
             late = self.sounds.rng.uniform(*END_SECONDS)

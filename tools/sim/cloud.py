@@ -40,6 +40,7 @@ from tools.sim.calls import Mount, bury, lay_out
 from tools.sim.clock import START
 from tools.sim.disk import Left, after_cut
 from tools.sim.life import CURRENT, Life
+from tools.sim.logs import LogCount
 from tools.sim.machine import Platform
 from tools.sim.open_api import OpenApi, make_app
 from tools.sim.repository import Repository
@@ -113,6 +114,7 @@ class Cloud:
         self.api: OpenApi | None = None
         self.worker: Worker | None = None
         self.ended: list[str] = []
+        self.log = LogCount(on.loop.time)
         self.buried: list[Any] = []
         self._away: asyncio.TimerHandle | None = None
         self._upkeep: list[asyncio.Task[None]] = []
@@ -125,6 +127,7 @@ class Cloud:
         if self.life is not None:
             return
         self.life = Life("cloud")
+        self.life.handlers.append(self.log)
         self.mount.on_cut = functools.partial(self.lose_power, "power cut at a call")
         self.context = contextvars.Context()
         self.context.run(CURRENT.set, self.life)

@@ -11,7 +11,7 @@ from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.hands_free import say_word, trouble
 from tools.sim.machine import TITLES, Faulty
-from tools.sim.people import begin, by_app, by_hand, crowd
+from tools.sim.people import begin, by_app, by_hand, crowd, forged
 from tools.sim.repository import VERSIONS
 from wire.rules import DAY_MINUTES, show_minute
 
@@ -75,6 +75,7 @@ happening("speak")(speak)
 happening("wake word")(say_word)
 happening("wake process")(trouble)
 happening("crowd")(crowd)
+happening("forged")(forged)
 
 
 # The parents, by the open API's way.
@@ -132,10 +133,17 @@ def _limits(world: World, chance: float) -> None:
 
 @happening("bedtime")
 def _bedtime(world: World, chance: float) -> None:
-    """Quiet hours that begin in this minute or one of the next."""
+    """Quiet hours that begin in this minute or one of the next; some last until another day's."""
     minute = int((START + world.loop.time()) // 60) + int(chance * 3)
-    begin, end = minute % DAY_MINUTES, (minute + 180) % DAY_MINUTES
+    hours = pick(chance * 7 % 1, 3, 23)
+    begin, end = minute % DAY_MINUTES, (minute + hours * 60) % DAY_MINUTES
     by_app(world, "rules", f"quiet {show_minute(begin)}-{show_minute(end)}")
+
+
+@happening("short day")
+def _short_day(world: World, chance: float) -> None:
+    """Let the machine play for a few minutes more, or so many a day."""
+    by_app(world, "rules", pick(chance, "daily 1", "daily 2", "daily 4"))
 
 
 @happening("many orders")
@@ -440,10 +448,10 @@ def _full_cloud(world: World, chance: float) -> None:
 @happening("repository")
 def _repository(world: World, chance: float) -> None:
     web = world.web
-    web.breaks, web.missing = chance * 0.5, chance > 0.8
+    web.breaks, web.missing, web.spoils = chance * 0.5, chance > 0.8, chance < 0.3
 
     def undo() -> None:
-        web.breaks, web.missing = 0.0, False
+        web.breaks, web.missing, web.spoils = 0.0, False, False
 
     _for_a_while(world, "repository", 120 + 1200 * chance, undo)
 

@@ -34,6 +34,16 @@ FILES_MAX = 200
 # Requests that wait for one machine; more are refused (docs/link.md).
 WAITING_MAX = 16
 STATE_BYTES = 12 * 1024 * 1024
+# Of one file by a part of its name, the first that fits: SQLite's logs are taken over at 4 MB; a journal file is full at 192 KiB,
+# a trial's log at 400 lines; a package of the simulation has 120 kB.
+FILE_BYTES = (
+    ("-wal", 4_700_000), (".sqlite", 2_000_000), ("events", 200_000), ("trial.log", 200_000),
+    ("", 150_000),
+)  # fmt: skip
+# Tasks of one process that have not ended: a machine at rest has 27, a cloud 13, and a request has a few.
+TASKS_MAX = 100
+# Lines of one machine's or cloud's log in an hour, past the limit on those that say the same again.
+LINES_MAX = 500
 
 
 @dataclass(slots=True)
@@ -59,6 +69,9 @@ class View:
         loud_since: since when it is louder than the family's limit.
         awake_since: since when something sounds that the sleep timer should have ended.
         untold: since when the cloud shows what is no more, by name.
+        sizes: the bytes of each of its files, by path.
+        tasks: those of machine or cloud that have not ended, of whichever has more.
+        lines: of the worse of their logs in its worst hour.
         waiting: requests that the cloud let wait for the machine, at the worst.
         tries: starts of a version in a row that never confirms itself.
         asked: looks for a name, and requests for packages, in the worst minute.
@@ -86,7 +99,9 @@ class View:
     link_unlike_since: float | None = None
     files: int = 0
     bytes: int = 0
+    sizes: Mapping[str, int] = field(default_factory=dict)
     tasks: int = 0
+    lines: int = 0
     late: Sequence[str] = ()
     twice: Sequence[str] = ()
     ran_dry: Sequence[float] = ()
@@ -206,14 +221,20 @@ def done_is_done(view: View) -> str | None:
 
 
 def all_is_bounded(view: View) -> str | None:
-    """Files, bytes and tasks stay within bounds."""
-    if view.files > FILES_MAX:
-        return f"{view.files} files in the state folder"
-    if view.bytes > STATE_BYTES:
-        return f"{view.bytes} bytes in the state folder"
-    if view.waiting > WAITING_MAX:
-        return f"{view.waiting} requests wait for the machine"
-    return f"{view.tasks} tasks" if view.tasks > 400 else None
+    """Files, bytes, tasks, lines of the log and what waits stay within bounds."""
+    for path, size in view.sizes.items():
+        if size > (most := next(most for name, most in FILE_BYTES if name in path)):
+            return f"{path} has {size} bytes, expected at most {most}"
+    for count, most, what in (
+        (view.files, FILES_MAX, "files in the state folder"),
+        (view.bytes, STATE_BYTES, "bytes in the state folder"),
+        (view.waiting, WAITING_MAX, "requests wait for the machine"),
+        (view.tasks, TASKS_MAX, "tasks have not ended"),
+        (view.lines, LINES_MAX, "lines of the log in an hour"),
+    ):
+        if count > most:
+            return f"{count} {what}"
+    return None
 
 
 def nothing_is_late(view: View) -> str | None:

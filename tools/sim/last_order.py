@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from resources.playing.orders import Add, Command, Jump, Order, Play
+from resources.playing.orders import Add, Command, Jump, Order, Play, SetMode
+from resources.playing.queue import PlayMode
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from tools.sim.machine import CURRENT_MACHINE, TITLES
@@ -54,21 +55,25 @@ class LastOrder:
         self._wanted: object = UNKNOWN
         self._has_ended = False
         self._loading = 0
+        self._again: str | None = None
         machine.sounds.hears = self
 
     def gone(self) -> None:
         """Hear that the process is gone, and all that it was ordered."""
         self._newest += 1
         self._done, self._wanted, self._loading = self._newest, UNKNOWN, 0
+        self._again = None
 
     # Of the teller.
 
     def begin(self, order: Order) -> int:
         """Note that an order comes; return its number, 0 for one that does not change which title plays."""
         if not changes(order):
+            if isinstance(order, SetMode):
+                self._again = None
             return 0
         self._newest += 1
-        self._wanted, self._has_ended = UNKNOWN, False
+        self._wanted, self._has_ended, self._again = UNKNOWN, False, None
         return self._newest
 
     def done(self, order: Order, number: int) -> None:
@@ -97,6 +102,9 @@ class LastOrder:
         self._loading += 1
         if self._loading > 1:
             self.broken.append(f"{stem(source)} is loaded while another title is")
+        again, self._again = self._again, None
+        if again is not None and source != again:
+            self.broken.append(f"{stem(again)} is to be repeated, and {stem(source)} is loaded")
         if self._wanted is not UNKNOWN and self._done == self._newest and source != self._wanted:
             last = "silence" if self._wanted is None else stem(str(self._wanted))
             self.broken.append(f"{last} was ordered last, and {stem(source)} is loaded")
@@ -106,9 +114,13 @@ class LastOrder:
         if stem(source) in TITLES:
             self._loading = max(0, self._loading - 1)
 
-    def ended(self) -> None:
-        """Hear that a title has ended: what follows is the queue's matter."""
+    def ended(self, source: str) -> None:
+        """Hear that a title has ended: what follows is the queue's matter, and the same if the mode is so."""
         self._wanted, self._has_ended = UNKNOWN, True
+        points = getattr(getattr(self._machine.agent, "_dispatch", None), "points", {})
+        teller = teller_of(points.get("play"))
+        is_repeated = teller is not None and teller.mode is PlayMode.REPEAT_ONE
+        self._again = source if is_repeated else None
 
     # At each look.
 

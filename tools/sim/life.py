@@ -7,6 +7,7 @@ knowing. Time of day, boot and disk of a life are its machine's.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,7 @@ class Life:
         dead: whether it was killed, or has lost its power.
         signals: what a signal calls, by its number.
         kept: what must outlive it, for a later end: coroutines that never go on.
+        handlers: of its log.
         tasks: those that it has begun, its ended ones too while somebody holds them.
         watches: what the kernel closes at its end: the real descriptors that it has.
     """
@@ -41,6 +43,7 @@ class Life:
     signals: dict[int, Any] = field(default_factory=dict)
     kept: list[Any] = field(default_factory=list)
     watches: list[Any] = field(default_factory=list)
+    handlers: list[logging.Handler] = field(default_factory=list)
     tasks: WeakSet[asyncio.Task[Any]] = field(default_factory=WeakSet)
 
     @property

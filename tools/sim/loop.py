@@ -23,6 +23,8 @@ from tools.sim.threads import TURNS
 
 # Timers this near to each other are due together, in seconds.
 RESOLUTION = 1e-6
+# Seconds that a turn of the loop takes: what waits for less than a clock can tell would else wait for ever.
+TURN_SECONDS = 1e-9
 # Of timers that were cancelled, so many may wait among the others.
 CANCELLED_MAX = 500
 
@@ -182,6 +184,7 @@ class SimLoop(asyncio.SelectorEventLoop):
                 if not timers:
                     raise RuntimeError("the simulation stands still: nothing waits for a time")
                 clock.now = max(clock.now, timers[0][0])
+            clock.now += TURN_SECONDS
             due = clock.now + RESOLUTION
             while timers and timers[0][0] <= due:
                 ready.append(pop(timers)[2])

@@ -35,6 +35,7 @@ from tools.sim.calls import Calls, Mount, bury, lay_out
 from tools.sim.disk import Change, File, Folder, Left, Write, after_cut, flip_bit, split
 from tools.sim.invariants import is_of_read_only_card
 from tools.sim.life import CURRENT, Life, PowerCut
+from tools.sim.logs import LogCount
 from tools.sim.net import Network
 from tools.sim.sqlite_disk import SqliteDisk
 from wire.profile import Profile
@@ -91,6 +92,7 @@ class Machine:
         self.sounds = Sounds(self.rng)
         self.battery = SimBattery()
         self.versions: dict[str, Faulty] = {}
+        self.log = LogCount(on.loop.time)
         self.wall_offset = 0.0
         self.life: Life | None = None
         self.agent: Agent | None = None
@@ -176,6 +178,7 @@ class Machine:
             return
         self.starts += 1
         self.life = Life(self.name, self.wall_offset, self._booted_at, self._boot_id)
+        self.life.handlers.append(self.log)
         context = contextvars.Context()
         context.run(CURRENT.set, self.life)
         context.run(CURRENT_MACHINE.set, self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import os
 from collections import Counter
@@ -24,11 +23,12 @@ from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim import hands_free
 from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
+from tools.sim.forbidden import Forbidden
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
 from tools.sim.machine import CURRENT_MACHINE, Machine
 from tools.sim.open_api import Apps
-from tools.sim.promises import START_SECONDS, Promises, watch_orders
+from tools.sim.promises import START_SECONDS, Promises, told_by, watch_orders
 from wire.abilities import PING
 from wire.codes import Code
 from wire.rules import parse_rules
@@ -71,6 +71,7 @@ class Observer:
         self.shown: dict[str, object] = {}
         """What the cloud shows of the machine."""
         self.promises = Promises(world.machine, world.loop.time)
+        self.forbidden = Forbidden(world.machine, self.promises)
         self.apps = Apps(world.loop.time, self.count)
         self.last_order = LastOrder(world.machine)
         self.most_waiting = 0
@@ -84,7 +85,7 @@ class Observer:
         world.cloud.on_start = self._listen
         self._unlike: dict[str, float] = {}
         self._counts: dict[str, float] = {}
-        self._counted = (0, 0, 0, 0)
+        self._counted: tuple[int, int, dict[str, int]] = (0, 0, {})
         WATCHED.observer = self
 
     def _gone(self) -> None:
@@ -119,6 +120,7 @@ class Observer:
 
     def hear_mute(self, machine: Machine) -> None:
         """Hear that the microphone was told to be off, and says that it is."""
+        self.forbidden.note_mute()
         if machine.recordings:
             self.heard_mute.append("the microphone is open after it was told to be off")
 
@@ -163,14 +165,20 @@ class Observer:
         view.loud_since = self._since("loud", unlike=self._is_loud(machine))
         view.awake_since = self._awake_since(view)
         await self._see_kept(machine)
+        self.forbidden.look(now, sounds=view.sounding is not None)
         view.broken = [
             *self.promises.broken,
+            *self.forbidden.broken,
             *self.apps.broken,
             *machine.sounds.skipped,
             *machine.torn,
         ]
         view.waiting = self.most_waiting
-        view.files, view.bytes = self._see_files(machine)
+        view.sizes = self._see_files(machine)
+        view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
+        lives = [life for life in (machine.life, self.world.cloud.life) if life is not None]
+        view.tasks = max((life.busy for life in lives), default=0)
+        view.lines = max(machine.log.most, self.world.cloud.log.most)
         return view
 
     def _since(self, name: str, *, unlike: bool) -> float | None:
@@ -179,14 +187,16 @@ class Observer:
             return None
         return self._unlike.setdefault(name, self.world.loop.time())
 
-    def _see_files(self, machine: Machine) -> tuple[int, int]:
-        """Return how many files there are, and their bytes; they are counted again after so many calls that changed something."""
+    def _see_files(self, machine: Machine) -> dict[str, int]:
+        """Return the size of each file; they are looked at again after so many calls that changed something."""
         mount = machine.mount
-        known, steps = self._counted[:2]
+        known, steps, _ = self._counted
         if known != id(mount) or mount.steps - steps >= COUNT_STEPS:
-            sizes = [entry.stat().st_size for entry in _files(mount.root)]
-            self._counted = (id(mount), mount.steps, len(sizes), sum(sizes))
-        return self._counted[2:]
+            sizes = {
+                entry.path[len(mount.root) :]: entry.stat().st_size for entry in _files(mount.root)
+            }
+            self._counted = (id(mount), mount.steps, sizes)
+        return self._counted[2]
 
     def _see_sound(self, view: View, machine: Machine) -> None:
         teller, player = teller_of(_points(machine).get("play")), machine.player
@@ -215,7 +225,7 @@ class Observer:
         minute = int((START + self.world.loop.time()) // 60) % (24 * 60)
         return any(
             begin <= minute < end if begin < end else not end <= minute < begin
-            for begin, end in _quiet(str(await point.get()))
+            for begin, end in _quiet(str(await told_by(machine, point)))
         )
 
     def _link_is_unlike(self) -> bool:
@@ -357,7 +367,7 @@ class Observer:
         values = {}
         for name in NAMES:
             if name in points:
-                values[name] = await points[name].get()
+                values[name] = await told_by(self.machine, points[name])
         return values
 
 
@@ -430,20 +440,24 @@ def _watch_requests() -> None:
 
     async def noted_handle(self: Dispatch, request: Any, *, local: bool = False) -> Any:
         answer = await handle(self, request, local=local)
-        observer = WATCHED.observer
-        if observer is not None and request.until_ms is not None and answer.code == Code.CHANGED:
-            late = START + observer.world.loop.time() - request.until_ms / 1000
-            if late > LATE_SECONDS:
-                observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
-        if observer is not None and request.id and answer.code == Code.CHANGED:
-            observer.note_done(request)
-        is_mute = request.path == ("microphone",) and request.payload in {b"0", b"false"}
-        machine = CURRENT_MACHINE.get()
-        if observer is not None and machine is not None and is_mute and answer.code == Code.CHANGED:
-            observer.hear_mute(machine)
+        if WATCHED.observer is not None and answer.code == Code.CHANGED:
+            _note_changed(WATCHED.observer, request)
         return answer
 
     Dispatch.handle = noted_handle  # type: ignore[method-assign]
+
+
+def _note_changed(observer: Observer, request: Any) -> None:
+    """Note a request that was carried out."""
+    path, machine = "/".join(request.path), CURRENT_MACHINE.get()
+    if request.until_ms is not None:
+        late = START + observer.world.loop.time() - request.until_ms / 1000
+        if late > LATE_SECONDS:
+            observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
+    if request.id:
+        observer.note_done(request)
+    if machine is not None and path == "microphone" and request.payload in {b"0", b"false"}:
+        observer.hear_mute(machine)
 
 
 def _watch_utterances() -> None:
@@ -453,6 +467,7 @@ def _watch_utterances() -> None:
         made = begin(self, *words, **named)
         if WATCHED.observer is not None and made is not None:
             WATCHED.observer.heard = made.id
+            WATCHED.observer.forbidden.note_utterance(made)
             WATCHED.observer.count("utterances heard")
         return made
 
@@ -469,10 +484,3 @@ def _watch_waiting() -> None:
         return await request(self, *words, **named)
 
     Session.request = noted_request  # type: ignore[method-assign]
-
-
-def context_of(machine: Machine) -> contextvars.Context:
-    """Return a context of a machine's code, for what asks it from outside."""
-    context = contextvars.Context()
-    context.run(CURRENT_MACHINE.set, machine)
-    return context

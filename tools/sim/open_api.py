@@ -147,6 +147,12 @@ class Apps:
         if answer is not None and answer.is_done:
             self.broken.append("a request of before was taken a second time")
 
+    async def ask_forged(self, api: OpenApi, request: Request) -> None:
+        """Send what somebody has signed who does not know the secret."""
+        answer = await self._answer(api, request)
+        if answer is not None and answer.is_done:
+            self.broken.append("a request was taken that is not signed with the app's secret")
+
     async def _answer(self, api: OpenApi, request: Request) -> Answer | None:
         began = self._now()
         try:

@@ -6,6 +6,7 @@ import contextvars
 import functools
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resources.times.countdown import FADE_SECONDS
@@ -56,6 +57,15 @@ def by_app(world: World, name: str, value: str) -> None:
         world.observer.count("commands")
         request = order(world.cloud.template.key, world.machine.name, name, value)
         begin(world, apps.ask(api, request))
+
+
+def forged(world: World, chance: float) -> None:
+    """Somebody who knows an app's key and token, and not its secret, orders something."""
+    api, apps, key = world.cloud.api, world.observer.apps, world.cloud.template.key
+    if api is not None:
+        value = str(int(chance * 16))
+        request = order(replace(key, secret="guessed"), world.machine.name, "volume", value)  # noqa: S106  # it is a guess
+        begin(world, apps.ask_forged(api, request))
 
 
 def begin(world: World, work: Any) -> None:

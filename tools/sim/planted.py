@@ -86,6 +86,19 @@ PLANTS = (
     Plant("a wake word's process that died stays dead", "machine.wake_process", "            await self._pause()", "            await asyncio.sleep(1e6)", "seeds"),
     Plant("the wake word keeps the microphone open when it is told to be off", "agent.voice.ears", "            await self.wake.adjust()", "            pass", "seeds"),
     Plant("a wake word is not answered", "agent.voice.wake", "        if self._deaf() or not self._wanted():\n            return\n", "        return\n", "seeds"),
+    Plant("an older title that is found later undoes the next one", "resources.playing.teller", "            await self._take(number)  # an older order that waits for its title would undo it\n", "", "seeds"),
+    Plant("an order that waits is not given up for a newer one", "resources.playing.teller", "        if number < self._wins.taken and starts_sound(order):\n            raise GivenUpError\n", "", "seeds"),
+    Plant("a title that is to be repeated goes on with the next", "resources.playing.queue", "if mode is PlayMode.REPEAT_ONE:", "if mode is PlayMode.REPEAT_ONE and not self.tracks:", "seeds"),
+    Plant("an output that was stuck is never told again", "machine.level", "known = self._taken() if again else self._known", "known = self._known", "seeds"),
+    Plant("quiet hours do not pass midnight", "wire.rules", "minute >= self.begin or minute < self.end", "minute >= self.begin and minute < self.end", "seeds"),
+    Plant("a day's measure is not counted", "resources.times.day_book", "Played(self.day, self.seconds + seconds,", "Played(self.day, self.seconds,", "seeds"),
+    Plant("the child lock stops no button", "resources.dispatch", "if local and method == Method.PUT and (", "if local and method == Method.GET and (", "seeds"),
+    Plant("a request that is repeated is carried out again", "agent.link.guard", "        if first is not None:", "        if first is not None and not request.path:", "seeds"),
+    Plant("a signature is not compared", "staging.identity.signature", "    return hmac.compare_digest(signature.digest, _digest(signature.nonce, apikey, secret, token))", "    return bool(_digest(signature.nonce, apikey, secret, token))", "seeds"),
+    Plant("a package's hash is not compared", "ota.fetch.partial", "        if sha256 == self.source.sha256:", "        if sha256:", "seeds"),
+    Plant("what was said is sent on after the microphone is off", "agent.voice.stream", "        self.dropped = Drop.ENDED\n        self._task.cancel()\n", "        self.dropped = Drop.ENDED\n", "seeds"),
+    Plant("each batch of reports leaves a task behind", "agent.link.delivery", "        await _send(link, batch)\n", "        await _send(link, batch)\n        asyncio.create_task(asyncio.Event().wait())\n", "seeds"),
+    Plant("each block of sound is a line of the log", "agent.voice.stream", "        if self.dropped is None:\n            self._queue(self._frames.add(block))", "        _log.info(f'voice: a block at {asyncio.get_running_loop().time()}')\n        if self.dropped is None:\n            self._queue(self._frames.add(block))", "seeds"),
 )  # fmt: skip
 
 

@@ -5,7 +5,9 @@ An order that is under way beside another one of its name, or that nobody was an
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import contextvars
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from machine.outputs import is_near
 from ota.updater import Updater
 from resources.dispatch import Dispatch
 from resources.loudness.steps import level_of, step_of
+from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, Machine
 from wire.codes import Code
 from wire.datapoints import Method
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 KEPT = ("play_mode", "child_lock", "rules", "volume_limits", "microphone")
 # Seconds before the sleep timer's end from which on an order moves it, with the clock's rounding.
 TAPPED_SECONDS = 65.0
+# Seconds for a data point's value: a machine that loses its power meanwhile says nothing any more.
+TOLD_SECONDS = 5.0
 # Seconds from a start until what was kept is looked at: the files are read by then.
 START_SECONDS = 30.0
 
@@ -132,13 +137,24 @@ class Promises:
         """Compare what was kept with what the machine says."""
         for name, value in list(self.kept.items()):
             if name in points and not self._under_way[name]:
-                found = await _told(points[name])
+                found = str(await told_by(self._machine, points[name]))
                 if found != value and self.kept.get(name) == value:
                     self.broken.append(f"{name} was set to {value}, and is {found}")
 
     def gone(self) -> None:
         """Hear that the process is gone: what was under way will not be answered."""
         self._under_way = Counter()
+
+
+async def told_by(machine: Machine, point: Any) -> Any:
+    """Return a data point's value, asked as the machine's own code: its clock is another one. None: it is gone meanwhile."""
+    context = contextvars.Context()
+    context.run(CURRENT.set, machine.life)
+    context.run(CURRENT_MACHINE.set, machine)
+    asked = machine.on.loop.create_task(point.get(), context=context)
+    machine.buried.append(asked)
+    await asyncio.wait([asked], timeout=TOLD_SECONDS)
+    return asked.result() if asked.done() else None
 
 
 async def _told(point: Any) -> str:
@@ -155,9 +171,12 @@ def watch_orders(watched: Watched) -> None:
         promises = _of(watched)
         if promises is None or method != Method.PUT:
             return await request(self, method, name, text, local=local)
+        was_locked = promises.kept.get("child_lock") == "True"
         order = promises.begin(name)
         with _ended(promises, order):
             answer = await request(self, method, name, text, local=local)
+            if local and answer.code == Code.CHANGED and watched.observer is not None:
+                watched.observer.forbidden.note_by_hand(name, was_locked=was_locked)
             await promises.answered(order, self.points, text, answer.code)
         return answer
 

@@ -9,7 +9,6 @@ met beside them is not known (docs/simulation.md). Prints the trace and what was
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections import Counter
@@ -22,6 +21,7 @@ ENV = install()
 
 # Nothing of the product's may be imported before.
 from tools.sim.journal import Plan, make_plan, read_bundle  # noqa: E402
+from tools.sim.logs import install_logs  # noqa: E402
 from tools.sim.observer import watch_promises  # noqa: E402
 from tools.sim.replaying import events_of  # noqa: E402
 from tools.sim.world import World, prepare  # noqa: E402
@@ -50,7 +50,7 @@ def main() -> int:
 
 
 def _run(plan: Plan, seed: int, longest: float) -> int:
-    logging.disable(logging.CRITICAL)
+    install_logs()
     sys.unraisablehook = lambda _told: None
     watch_promises()
     world = World(ENV, seed, *prepare(ENV), SETTLE_SECONDS)

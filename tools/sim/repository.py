@@ -134,7 +134,7 @@ class SimBody:
             return b""
         self._web.pass_segment(self.url)
         part, self._data = self._data[: min(size, CHUNK)], self._data[min(size, CHUNK) :]
-        return part
+        return self._web.spoil(part)
 
 
 class SimWeb:
@@ -144,7 +144,15 @@ class SimWeb:
         """Serve ``repository``."""
         self.repository, self.net, self.rng = repository, net, rng
         self.breaks = 0.0
-        self.missing = False
+        self.missing = self.spoils = False
+
+    def spoil(self, part: bytes) -> bytes:
+        """Return a part of what is sent, with a bit of another value now and then if the network ``spoils`` it."""
+        if not self.spoils or self.rng.random() < 0.7:
+            return part
+        spoilt = bytearray(part)
+        spoilt[self.rng.randrange(len(part))] ^= 1 << self.rng.randrange(8)
+        return bytes(spoilt)
 
     def pass_segment(self, url: str) -> None:
         """Take a segment's time; raises FetchError if none comes."""

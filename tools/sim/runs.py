@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tools.sim.env import Env
+from tools.sim.logs import install_logs
 from tools.sim.observer import watch_promises
 from tools.sim.scenario import Event, is_by_mqtt, scenario
 from tools.sim.world import Outcome, World, prepare
@@ -47,10 +48,9 @@ def main(env: Env, parser: argparse.ArgumentParser) -> int:
     options = parser.parse_args()
     # What is dead is collected late, and cannot end well.
     warnings.simplefilter("ignore", RuntimeWarning)
-    logging.disable(logging.NOTSET if options.verbose else logging.CRITICAL)
     if options.verbose:
-        logging.logThreads = False  # the simulated ones are none of `threading`'s
         logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+    install_logs()
     sys.unraisablehook = lambda _told: None
     runner = Runner(
         env, stop=options.stop, settle=options.settle, density=options.density, link=options.link

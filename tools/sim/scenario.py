@@ -38,7 +38,7 @@ ADDED = {
     "short outage": 10, "bit flip": 1, "speak": 8, "bedtime": 4, "nap": 6, "proxy": 4, "slow sound": 3,
     "stuck mixer": 2, "full cloud": 2, "many orders": 2, "sent again": 6,
     "second thoughts": 2, "tunnel": 2, "crowd": 12,
-    "wake word": 10, "wake process": 3,
+    "wake word": 10, "wake process": 3, "forged": 4, "short day": 3,
 }  # fmt: skip
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {

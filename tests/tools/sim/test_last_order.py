@@ -18,7 +18,9 @@ class World:
 
     def __init__(self) -> None:
         self.player = SimpleNamespace(source=None, has_ended=False)
-        machine: Any = SimpleNamespace(sounds=SimpleNamespace(hears=None), player=self.player)
+        machine: Any = SimpleNamespace(
+            sounds=SimpleNamespace(hears=None), player=self.player, agent=None
+        )
         self.orders = LastOrder(machine)
 
     def obey(self, order: Order, source: str | None) -> None:
@@ -50,7 +52,7 @@ def test_what_was_ordered_and_what_follows_its_end_is_as_it_should_be() -> None:
     world = World()
     world.obey(Play("story 01"), ONE)
     world.obey(Seek(3.0), ONE)
-    world.orders.ended()
+    world.orders.ended(ONE)
     world.load(TWO)
     world.obey(Command.PAUSE, TWO)
     world.obey(Command.NEXT, ONE)

@@ -132,7 +132,9 @@ def test_a_seed_is_one_day_and_another_one_is_another() -> None:
 @pytest.mark.parametrize(
     "changes",
     [{"dead_since": 961.0}, {"loud_since": 961.0}, {"awake_since": 961.0}, {"untold": {"power": 851.0}},
-     {"tries": 3}, {"asked": (60, 240)}, {"waiting": 16}, {"deaf_since": 851.0}, {"over_story_since": 991.0}],
+     {"tries": 3}, {"asked": (60, 240)}, {"waiting": 16}, {"deaf_since": 851.0}, {"over_story_since": 991.0},
+     {"tasks": 100}, {"lines": 500},
+     {"sizes": {"/outbox.sqlite-wal": 4_500_000, "/events.1.jsonl": 196_608, "/ota/task.json": 900}}],
     ids=str,
 )  # fmt: skip
 def test_what_is_within_its_limit_breaks_nothing(changes: dict[str, Any]) -> None:
@@ -156,6 +158,10 @@ LOST = {("e", 4): "volume"}
         ({"quiet_since": 900.0, "sounding": "a"}, "rules_are_kept"),
         ({"link_unlike_since": 900.0}, "status_is_true"),
         ({"files": 1000}, "all_is_bounded"),
+        ({"sizes": {"/events.1.jsonl": 250_000}}, "all_is_bounded"),
+        ({"sizes": {"/outbox.sqlite-wal": 5_000_000}}, "all_is_bounded"),
+        ({"tasks": 101}, "all_is_bounded"),
+        ({"lines": 501}, "all_is_bounded"),
         ({"late": ["PUT play"]}, "nothing_is_late"),
         ({"twice": ["PUT play"]}, "nothing_is_done_twice"),
         ({"ended": ["KeyError"]}, "nothing_crashes"),
