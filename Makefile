@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 
-.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof kill-proof black-box coverage console-proof tester-day rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-storage replay
+.PHONY: test-kills setup setup-run locks test-setup manuals docs run test deb test-deb test-readme image test-vm test-pi test-cuts lint types bench mutation fuzz attack audit command-proof report-proof soak store-proof worker-proof revoke-proof kill-proof black-box coverage console-proof tester-day rollout-proof wake-proof voice-proof listen-proof presence-proof advise advise-proof clean sim sim-night sim-storage sim-planted replay
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
@@ -134,6 +134,10 @@ endif
 # The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace; TWICE=N compares.
 sim: setup
 	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice $(TWICE))
+
+# As many days as a night has, on all cores, from the first seed that no night has run; the running total is in docs/simulation.md. DAYS=N, JOBS=N, MINUTES=N.
+sim-night: setup
+	@$(BIN)/python -m tools.sim.night $(if $(DAYS),--days $(DAYS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(HOURS),--hours $(HOURS)) $(if $(MINUTES),--minutes $(MINUTES))
 
 # All sequences of up to three of our own storage operations, each cut at every call, with each loss; half an hour of one core. LENGTH=2: two minutes.
 sim-storage: setup
