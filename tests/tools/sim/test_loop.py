@@ -1,0 +1,30 @@
+"""The virtual clock of the simulation: time passes also for who waits for the rest of a rounding."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tools.sim.clock import Clock
+from tools.sim.loop import SimLoop
+
+
+@pytest.fixture
+def loop() -> Iterator[SimLoop]:
+    made = SimLoop(Clock())
+    yield made
+    made.let_go()
+    made.close()
+
+
+def test_who_waits_for_less_than_the_clock_can_tell_is_there_in_the_end(loop: SimLoop) -> None:
+    async def wait() -> None:
+        await asyncio.sleep(3377.14)
+        end = loop.time() + 3e-13  # the next number is 4.5e-13 away
+        while (left := end + 4e-13 - loop.time()) > 0:
+            await asyncio.sleep(left / 4)
+
+    loop.run_until_complete(wait())
+    assert 3377.14 < loop.time() < 3377.1401
