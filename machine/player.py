@@ -327,8 +327,10 @@ class MpvPlayer:
         fade = self._gain.begin_fade(to_db, seconds)
         try:
             while self._gain.fade is fade:
+                # Asked before mpv is told: a fade that ends while mpv takes its time would end short of its level.
+                wait = self._gain.next_step()
                 await self._apply_gain()
-                if (wait := self._gain.next_step()) is None:
+                if wait is None:
                     return self._gain.fade is fade
                 await asyncio.sleep(wait)
         except asyncio.CancelledError:

@@ -123,6 +123,21 @@ async def test_a_player_that_dies_in_a_fade_comes_back_as_quiet(
         assert await loudest_until_tone(ear) < -29.0
 
 
+async def test_a_fade_ends_at_its_level_though_it_ended_while_mpv_took_its_time() -> None:
+    now = [0.0]
+    player = MpvPlayer(clock=lambda: now[0])
+    told: list[float] = []
+
+    class Slow:
+        async def apply_gain(self) -> None:
+            told.append(player._gain.volume)
+            now[0] += 1.0
+
+    player._playback = Slow()  # type: ignore[assignment]  # all that a fade needs of it
+    assert await player.fade(-30.0, 0.1)
+    assert told == [pytest.approx(100.0), pytest.approx(31.62, abs=0.01)]  # mpv's volume is cubic
+
+
 async def test_a_stop_ends_a_fade_and_a_cancelled_one_stays_where_it_is(
     sound: PulseServer, story: str, player: MpvPlayer
 ) -> None:
