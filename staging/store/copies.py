@@ -24,6 +24,7 @@ from staging.errors import StagingError
 from staging.store import Database, engine, schema, soundness
 from staging.store.mark import open_to_read
 from staging.store.models import Base, Report
+from staging.store.unopened import unopened
 from staging.store.voice_keys import VoiceKeys, mark_of
 from wire.reports import KEYS_VOICE
 
@@ -156,7 +157,7 @@ def copy_in(
             _set_counters(writing)
             before_commit()
     except SQLAlchemyError as error:
-        raise StagingError(f"{engine.shown(url)}: {engine.reason(error)}") from error
+        raise unopened(engine.shown(url), error) from error
     keys.keep(used)  # none is left of what was there before
 
 

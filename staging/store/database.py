@@ -27,7 +27,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from staging.errors import StagingError, StoreBusyError, StoreFullError
+from staging.errors import StoreBusyError, StoreFullError
 from staging.store import engine, schema, taken_back, voice_keys
 from staging.store.engine import SQLITE, Trouble
 from staging.store.lookups import (
@@ -40,6 +40,7 @@ from staging.store.lookups import (
 from staging.store.mark import State, StoreMark
 from staging.store.outage import Outage
 from staging.store.pipeline import PostgresqlReader
+from staging.store.unopened import unopened
 
 READ_THREADS = 4
 # The maximum number of waiting reads: a second or two of look-ups.
@@ -91,7 +92,7 @@ class Database:
         except SQLAlchemyError as error:
             self._reader.dispose()
             self._writer.dispose()
-            raise StagingError(f"{self.shown}: {engine.reason(error)}") from error
+            raise unopened(self.shown, error) from error
         self._quick: Reader | None = None
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="store-read")
         self._reading = 0

@@ -1,0 +1,50 @@
+"""What is told of a PostgreSQL that cannot be opened or written: what it says, and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from staging.errors import StagingError, StoreFaultError
+from staging.store import Database
+from staging.store.unopened import unopened
+from tools.postgresql import PostgresServer
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ('FATAL: password authentication failed for user "x"', "user and password in --database"),
+        ("fe_sendauth: no password supplied", "user and password in --database"),
+        ('FATAL: role "x" does not exist', "user and password in --database"),
+        ('FATAL: database "x" does not exist', "make that database first, with createdb"),
+        ("permission denied for table alembic_version", "its user must own the database"),
+        ('could not extend file "base/5/1": No space left on device', "free space there"),
+        ("server closed the connection unexpectedly", "start it and repeat this"),
+        ("Connection refused Is the server running on that host?", "start PostgreSQL, or give"),
+        ('could not translate host name "none" to address', "start PostgreSQL, or give"),
+    ],
+)
+def test_what_to_do_is_said(said: str, remedy: str) -> None:
+    told = unopened("postgresql://x@/y", OperationalError("", {}, Exception(said)))
+    assert isinstance(told, StoreFaultError)
+    assert str(told).startswith(f"postgresql://x@/y: {said}; ")
+    assert remedy in str(told)
+    assert said in told.zh
+
+
+def test_what_nobody_knows_a_remedy_for_stands_alone() -> None:
+    told = unopened("postgresql://x@/y", OperationalError("", {}, Exception("FATAL: weiß nicht")))
+    assert (type(told), str(told)) == (StagingError, "postgresql://x@/y: FATAL: weiß nicht")
+
+
+def test_a_real_server_says_what_is_matched(postgres: PostgresServer, tmp_path: Path) -> None:
+    for url, remedy in (
+        (postgres.url("there_is_none"), "with createdb"),
+        (postgres.url(user="nobody_of_this_name"), "user and password"),
+        (f"postgresql://x@/y?host={tmp_path}", "start PostgreSQL"),
+    ):
+        with pytest.raises(StoreFaultError, match=remedy):
+            Database(url)
