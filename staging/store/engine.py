@@ -8,6 +8,7 @@ write.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import sys
 from contextlib import closing
@@ -22,6 +23,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
 from staging.errors import StagingError
+
+# It warns of whatever it leaves behind after an error; the error itself is raised, and told.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 if TYPE_CHECKING:
     import psycopg

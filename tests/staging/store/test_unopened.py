@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from staging.errors import StagingError, StoreFaultError
 from staging.store import Database
+from staging.store.engine import locate, migrating_engine
 from staging.store.unopened import unopened
 from tools.postgresql import PostgresServer
 
@@ -48,3 +50,13 @@ def test_a_real_server_says_what_is_matched(postgres: PostgresServer, tmp_path: 
     ):
         with pytest.raises(StoreFaultError, match=remedy):
             Database(url)
+
+
+def test_an_error_is_told_once(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
+    """The driver's own warning is about what is left of a pipeline that an error has ended."""
+    made = migrating_engine(locate(postgres.url()))
+    with pytest.raises(DBAPIError), made.connect() as connection:
+        connection.execute(text("CREATE TEMPORARY TABLE one (a int PRIMARY KEY)"))
+        connection.execute(text("INSERT INTO one VALUES (:a)"), [{"a": 1}] * 2000)
+    made.dispose()
+    assert caplog.records == []
