@@ -303,6 +303,8 @@ class Machine:
         left = after_cut(self.mount.disk, self._survives)
         if self.flip is not None and (found := flip_bit(left, self.flip)):
             self.damaged.add(found)
+            if "playing" in found:
+                self.sounds.forget_places()  # an older one may be the newest that can be read
             self.on.note(f"{self.name}: a bit of {found} is another one")
         self.flip = None
         self.mount = lay_out(self.on.calls, self.mount, left)

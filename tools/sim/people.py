@@ -75,16 +75,25 @@ def begin(world: World, work: Any) -> None:
         world.cloud.buried.append(task)
 
 
+def _play_to_the_end(world: World, title: str) -> None:
+    """Let a title begin, and go to its last second."""
+    by_hand(world, "play", title)
+    world.later(2.0, lambda: by_hand(world, "player", '{"position": 999999}', local=False))
+
+
 def crowd(world: World, chance: float) -> None:
     """Let several give orders within milliseconds, now, at the end of the title, or when the sleep timer fades or ends it."""
     rng = random.Random(chance)  # noqa: S311  # a simulation
-    match rng.choice(["now", "title", "title", "title", "fade", "timer"]):
+    match rng.choice(["now", "title", "title", "title", "fade", "timer", "again"]):
         case "now":
             middle = CROWD_SECONDS
         case "title":
-            by_hand(world, "play", rng.choice(TITLES))
-            world.later(2.0, lambda: by_hand(world, "player", '{"position": 999999}', local=False))
+            _play_to_the_end(world, rng.choice(TITLES))
             middle = 2.0 + LAST_SECONDS
+        case "again":  # nobody orders anything at its end
+            by_hand(world, "play_mode", "repeat-one", local=False)
+            _play_to_the_end(world, rng.choice(TITLES))
+            return
         case when:
             by_hand(world, "sleep_timer", "1", local=False)
             middle = TIMER_SECONDS - (FADE_SECONDS if when == "fade" else 0.0)
