@@ -135,3 +135,12 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     ):  # fmt: skip
         with contextlib.suppress(PulseWireError):
             read(Reader(data))
+
+
+def test_commands_have_the_numbers_of_the_protocol() -> None:
+    """PulseAudio's native-common.h, in which they are counted from PA_COMMAND_ERROR on."""
+    assert {command.name: int(command) for command in Command} == {
+        "ERROR": 0, "REPLY": 2, "AUTH": 8, "SET_CLIENT_NAME": 9, "GET_SERVER_INFO": 20, "GET_SINK_INFO": 21,
+        "GET_SINK_INFO_LIST": 22, "GET_SINK_INPUT_INFO_LIST": 30, "SUBSCRIBE": 35, "SET_SINK_VOLUME": 36,
+        "SET_SINK_INPUT_VOLUME": 37, "SET_SINK_MUTE": 39, "SUBSCRIBE_EVENT": 66,
+    }  # fmt: skip

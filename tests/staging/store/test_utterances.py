@@ -48,6 +48,13 @@ def test_an_utterance_without_an_end_is_cut_off() -> None:
     assert [len(u.stored) for u in group(endless)] == [SEGMENTS_LIMIT, 1]
 
 
+def test_an_utterance_has_two_minutes_however_many_frames_are_stored_of_it() -> None:
+    frame = pack_frame(b"x", HeaderStyle.LENGTH32, RATE)
+    segments = [VoiceSegment(1, n, RATE, eof=n == 100, voice_data=frame * 60) for n in range(101)]
+    (utterance,) = group(StoredSegment(n, each) for n, each in enumerate(segments))
+    assert len(utterance.frames()) == 6000
+
+
 def test_pages_are_newest_first_and_lose_nothing(database: Database) -> None:
     device = store(database, *(spoken(n, 3, start=n * 10) for n in range(1, 6)))
     found: list[tuple[int, int, bool]] = []
