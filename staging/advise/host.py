@@ -265,7 +265,10 @@ class RealBench:
                     return process.returncode == 0
             finally:
                 if process.returncode is None:
-                    process.kill()
+                    with contextlib.suppress(
+                        ProcessLookupError
+                    ):  # else a cancellation would be lost to it
+                        process.kill()
         return False
 
     async def _note_begin(self, process: asyncio.subprocess.Process) -> None:

@@ -7,13 +7,13 @@ only where no other device is at it. A device of its own address is back as soon
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from base.tasks import ended
 from staging.crowd import network_of
 from staging.errors import StagingError
 from staging.gateway.session import Sessions
@@ -122,14 +122,16 @@ class Diversions:
         task = asyncio.ensure_future(_relay(sock, port))
         self._relays[task] = network
         try:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.wait([task])
+            if not task.cancelled():  # as by `_end`
+                task.result()
         except ConnectionRefusedError:
             # It was killed, and gave nothing back.
             if (led := self._led.get(network)) is not None and led.port == port:
                 self._end(network)
         finally:
             del self._relays[task]
+            await ended(task)
 
 
 def _network(connection: object) -> str:

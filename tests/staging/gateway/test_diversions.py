@@ -134,3 +134,28 @@ def test_a_device_has_one_advisor_at_a_time() -> None:
     clock.now = LEASE_SECONDS + 1
     made.lead(ONE, 7001)
     assert made.port_for("10.0.0.1") == 7001
+
+
+async def test_a_relay_that_is_broken_off_ends_both_ways_and_says_so() -> None:
+    """A cancellation that is lost here would leave its caller serving a cloud that ends."""
+    made = Diversions(sessions(a="10.0.0.1"), Clock())
+    arrived: asyncio.Queue[asyncio.StreamReader] = asyncio.Queue()
+
+    async def advise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.put_nowait(reader)
+        await reader.read()
+        writer.close()
+
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    async with await asyncio.start_server(advise, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        carrying = asyncio.create_task(made.carry(here, "10.0.0.1", port))
+        reader = await arrived.get()
+        carrying.cancel()
+        await asyncio.wait([carrying])
+        assert carrying.cancelled()
+        async with asyncio.timeout(60):
+            assert await reader.read() == b""
+    assert there.recv(1) == b""
+    there.close()
