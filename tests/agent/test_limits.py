@@ -7,7 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from machine.mixers import StandInMixer
 from tests.agent.test_points import Whole, built
+from tests.resources.parts import level_on
 from wire.exchange import Request
 
 
@@ -68,7 +72,11 @@ async def is_refused(whole: Whole, row: Row, number: int) -> bool:
     return row.says in answer.text
 
 
-async def test_what_is_on_a_limit_is_taken_and_the_next_is_refused(tmp_path: Path) -> None:
+async def test_what_is_on_a_limit_is_taken_and_the_next_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The volume of the machine that runs the tests stays as it is.
+    monkeypatch.setattr("agent.points.KeptLevel", lambda: level_on(StandInMixer()))
     found = []
     async with built(tmp_path / "state") as whole:
         for row in ROWS:
