@@ -38,7 +38,8 @@ class Forbidden:
     def note_by_hand(self, name: str, *, was_locked: bool) -> None:
         """Note that somebody in the room has changed something; ``was_locked``: also before."""
         is_locked = self._promises.kept.get("child_lock") == "True"
-        if was_locked and is_locked and name != "child_lock":
+        is_known = was_locked and is_locked and not self._machine.damaged
+        if is_known and name != "child_lock":
             self.broken.append(f"{name} was changed by hand, and the child lock is on")
 
     # Voice.

@@ -1,0 +1,57 @@
+"""What the simulation finds to be done although it must not be."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tools.sim.forbidden import Forbidden
+
+
+def make(**kept: str) -> tuple[Forbidden, Any]:
+    machine: Any = SimpleNamespace(wall_offset=0.0, damaged=set())
+    promises: Any = SimpleNamespace(kept=kept)
+    return Forbidden(machine, promises), machine
+
+
+def test_a_change_by_hand_breaks_a_child_lock_that_held_all_the_time() -> None:
+    forbidden, machine = make(child_lock="True")
+    forbidden.note_by_hand("child_lock", was_locked=True)
+    forbidden.note_by_hand("volume", was_locked=False)
+    machine.damaged.add("/child_lock.json")
+    forbidden.note_by_hand("volume", was_locked=True)
+    assert forbidden.broken == []
+    machine.damaged.clear()
+    forbidden.note_by_hand("volume", was_locked=True)
+    assert forbidden.broken == ["volume was changed by hand, and the child lock is on"]
+
+
+def test_what_is_sent_after_the_microphone_is_off_is_found() -> None:
+    forbidden, _ = make()
+    utterance = SimpleNamespace(size=100)
+    forbidden.note_utterance(utterance)
+    utterance.size = 200
+    forbidden.note_mute()
+    forbidden.look(1.0, sounds=False)
+    assert forbidden.broken == []
+    utterance.size = 300
+    forbidden.look(2.0, sounds=False)
+    assert forbidden.broken == ["voice is sent after the microphone was told to be off"]
+
+
+@pytest.mark.parametrize(("rules", "is_broken"), [("daily 2", True), ("daily 60", False), ("off", False)])  # fmt: skip
+def test_more_than_a_days_measure_is_found(rules: str, is_broken: bool) -> None:  # noqa: FBT001
+    forbidden, _ = make(rules=rules)
+    for minute in range(7):
+        forbidden.look(60.0 * minute, sounds=True)
+    assert bool(forbidden.broken) is is_broken
+
+
+def test_a_machine_whose_clock_is_wrong_has_another_day() -> None:
+    forbidden, machine = make(rules="daily 2")
+    machine.wall_offset = 3600.0
+    for minute in range(30):
+        forbidden.look(60.0 * minute, sounds=True)
+    assert forbidden.broken == []
