@@ -342,7 +342,10 @@ async def test_a_server_that_hangs_up_during_the_handshake_is_reported_in_words(
     authority: Authority,
 ) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(4096)  # the whole hello: unread bytes would make this a reset
+        head = await reader.readexactly(5)
+        await reader.readexactly(
+            int.from_bytes(head[3:])
+        )  # the hello: unread bytes would make this a reset
         writer.close()
 
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
