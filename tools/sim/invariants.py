@@ -41,7 +41,7 @@ FILE_BYTES = (
     ("", 150_000),
 )  # fmt: skip
 # Tasks of one process that have not ended: a machine at rest has 27, a cloud 13, and a request has a few.
-TASKS_MAX = 100
+TASKS_MAX = 60
 # Lines of one machine's or cloud's log in an hour, past the limit on those that say the same again.
 LINES_MAX = 500
 
