@@ -131,9 +131,9 @@ else
 	@$(BIN)/python -m tools.fuzz $(if $(INPUTS),--inputs $(INPUTS)) --cloud $(or $(CLOUD),100000)
 endif
 
-# The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace; TWICE=N compares.
+# The real agent and cloud on one virtual clock, all chance from a seed (docs/simulation.md). SEEDS=N, FIRST=N, HOURS=H; SEED=N runs one, with its trace; TWICE=N compares; LINK=mqtt or coap is that of all seeds.
 sim: setup
-	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice $(TWICE))
+	@$(BIN)/python -m tools.sim --seeds $(or $(SEEDS),100) --first $(or $(FIRST),1) --hours $(or $(HOURS),24) $(if $(SEED),--seed $(SEED)) $(if $(TWICE),--twice $(TWICE)) $(if $(LINK),--link $(LINK))
 
 # As many days as a night has, on all cores, from the first seed that no night has run; the running total is in docs/simulation.md. DAYS=N, JOBS=N, MINUTES=N.
 sim-night: setup

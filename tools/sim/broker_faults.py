@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from tools.sim.happenings import _for_a_while, happening, pick
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 # How the cloud's end of the network is named.
 CLOUD = "cloud"
 # Seconds in which a broker hands over what came while a machine was away.
-HAND_OVER_SECONDS = 10.0
+HAND_OVER_SECONDS = 15.0
 
 
 def _broker(world: World) -> BrokerProcess | None:
@@ -23,6 +24,12 @@ def _broker(world: World) -> BrokerProcess | None:
     if world.broker is not None:
         world.observer.count("faults")
     return world.broker
+
+
+def _connection(broker: BrokerProcess, name: str) -> object:
+    """Return the connection that the broker has of a machine, None for none."""
+    session = None if broker.core is None else broker.core.sessions.get(name)
+    return None if session is None else session.connection
 
 
 def _way_of_the_cloud(world: World) -> Any:
@@ -59,12 +66,13 @@ def _stands_still(world: World, chance: float) -> None:
         _for_a_while(world, "broker", 1 + 90 * chance**2, lambda: broker.stand_still(still=False))
 
 
-@happening("kill in an order")
-def _kill_in_order(world: World, chance: float) -> None:
-    """Kill the machine's process when an order has come: the broker hands it over again to the next one."""
+@happening("broken off in an order")
+def _broken_off(world: World, chance: float) -> None:
+    """Kill the machine's process when an order has come, or break its connection: the broker hands it over again."""
     if _broker(world) is not None:
         by_app(world, "play", pick(chance * 7 % 1, "next", *TITLES))
-        world.later(0.05 + 0.4 * chance, world.machine.kill)
+        cut = functools.partial(world.net.forget, world.machine.name)
+        world.later(0.05 + 0.4 * chance, pick(chance * 13 % 1, cut, world.machine.kill))
 
 
 @happening("held at the door")
@@ -73,16 +81,17 @@ def _held_at_the_door(world: World, chance: float) -> None:
     broker, name = _broker(world), world.machine.name
     if broker is None:
         return
+    before = _connection(broker, name)
     world.net.forget(name)
     world.later(0.1, lambda: by_app(world, "play", pick(chance * 7 % 1, *TITLES)))
     path, end = world.net.path(name), world.loop.time() + HAND_OVER_SECONDS
 
     def look() -> None:
-        session = None if broker.core is None else broker.core.sessions.get(name)
-        if session is not None and session.connection is not None and path.up:
+        now = _connection(broker, name)
+        if now is not None and now is not before and path.up:
             path.proxied = True
             path.set_up(up=False)
-            _for_a_while(world, "network down", 5 + 8 * chance, let_go)
+            _for_a_while(world, "network down", 8 + 6 * chance, let_go)
         elif world.loop.time() < end:
             world.later(0.01, look)
 

@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VARIABLE = "SIM_PLANTED"
+# The link of the seeds that look for a bug; "": each seed's own.
+LINKS = {"seeds": "", "mqtt": "mqtt"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """A bug: in ``module``, ``old`` becomes ``new``; ``by`` is "storage KIND LENGTH", or "seeds" and, for other days than the usual, HOURS DENSITY SETTLE."""
+    """A bug: in ``module``, ``old`` becomes ``new``; ``by`` is "storage KIND LENGTH", or "seeds" (each with its own link) or "mqtt" and, for other days than the usual, HOURS DENSITY SETTLE."""
 
     name: str
     module: str
@@ -81,6 +83,14 @@ PLANTS = (
     Plant("the battery is not heeded", "resources.energy.guard", "                await self._switch_off()\n", "                return\n", "seeds 3 4 600"),
     Plant("a cancellation is answered and not done", "ota.updater", '            effort.cancel(CancelledOrderError("cancelled: by an order"))\n', "", "seeds"),
     Plant("a package is switched to before it is synced", "ota.install.slots", "                fsync_tree(self._temp)\n", "", "seeds"),
+    Plant("the broker's word is taken for the cloud's", "agent.link.mqtt_session", "            answer = await self._ask(self._topic(Kind.REPORT), payload, REPORT_TIMEOUT)", "            told = self._outgoing(self._topic(Kind.REPORT), payload, response_topic=str(self._answers), correlation=b'x')\n            await self._open_connection().publish(told, deadline=REPORT_TIMEOUT)\n            answer = Answer(0x44)", "mqtt"),
+    Plant("a machine leaves no will", "agent.link.mqtt", "will=Will(str(Topic(uuid, Kind.STATE)), state_payload(State(online=False))),", "", "mqtt"),
+    Plant("nobody is told that a machine is there", "agent.link.mqtt_session", "state_payload(State(online=True,", "state_payload(State(online=False,", "mqtt"),
+    Plant("a worker that lost its broker waits 1000 times as long", "staging.broker.worker", "            seconds = backoff.next()", "            seconds = 1000 * backoff.next()", "mqtt"),
+    Plant("what a broker hands over again is done again", "agent.link.guard", "        first = self._answers.get(request.id)", "        first = None", "mqtt"),
+    Plant("an agent takes what the one before was handed", "agent.link.mqtt", "clean_start=self._is_first,", "clean_start=False,", "mqtt"),
+    Plant("what waited at the broker is done before the time is known", "agent.link.mqtt_requests", "        await self._begun.wait()\n", "", "mqtt"),
+    Plant("the cloud does not read who is there", "staging.broker.gate", "            (every(Kind.STATE), 1),\n", "", "mqtt"),
     Plant("a version has 1000 times as long to prove itself", "agent.settings", "confirm_timeout_seconds: float = 120.0", "confirm_timeout_seconds: float = 120000.0", "seeds"),
     Plant("a story is listened to for the wake word", "agent.voice.wake_build", "wanted=lambda: ears.may_open and not story_sounds(),", "wanted=lambda: ears.may_open,", "seeds"),
     Plant("a wake word's process that died stays dead", "machine.wake_process", "            await self._pause()", "            await asyncio.sleep(1e6)", "seeds"),
@@ -165,8 +175,8 @@ def _run(arguments: Sequence[str], name: str) -> subprocess.CompletedProcess[str
 def look_for(plant: Plant, seeds: int, first: int = 1) -> tuple[bool, str]:
     """Return whether a bug is found, and how: by seeds from ``first`` on, of which one must not fail without it."""
     kind, _, rest = plant.by.partition(" ")
-    if kind == "seeds":
-        days = _days(plant)
+    if kind in LINKS:
+        days = [*_days(plant), "--link", LINKS[kind]]
         words = ["tools.sim", "--first", str(first), "--seeds", str(seeds), *days, "--stop"]
         done = _run(words, plant.name)
         found = re.search(r"^seed (\d+) fails.*", done.stdout, re.MULTILINE)

@@ -145,7 +145,8 @@ class Runner:
             if outcome.fault:
                 failed += 1
                 print(f"seed {seed} fails after {outcome.at:.0f} s: {outcome.fault}")
-                print(f"  make sim SEED={seed} HOURS={hours:g}", flush=True)
+                link = f" LINK={self._link}" if self._link else ""
+                print(f"  make sim SEED={seed} HOURS={hours:g}{link}", flush=True)
                 if self._stop:
                     break
                 self._shrink(seed, outcome, hours)

@@ -43,8 +43,8 @@ ADDED = {
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {
     "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,
-    "cloud is cut off": 8, "cloud is half open": 4, "cloud is away": 4, "kill in an order": 4,
-    "held at the door": 4,
+    "cloud is cut off": 8, "cloud is half open": 4, "cloud is away": 4, "broken off in an order": 6,
+    "held at the door": 6,
 }  # fmt: skip
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 

@@ -20,7 +20,7 @@ import pytest
 from tools.sim.disk import Disk, File, Folder, Left, Write, after_cut, flip_bit, ways
 from tools.sim.invariants import Ending, View, end_faults, is_of_read_only_card, step_faults
 from tools.sim.planted import PLANTS, VARIABLE
-from tools.sim.scenario import scenario
+from tools.sim.scenario import is_by_mqtt, scenario
 
 
 def run(*words: str) -> str:
@@ -35,10 +35,10 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
     # Seed 90 in the same process: the log of a cloud that was killed before is found again after a power cut, as SQLite
     # syncs the folder with a log's first sync after each opening, also of a log that was there.
     told = run(
-        "tools.sim", "--seeds", "100", "--hours", "0.002", "--density", "300", "--settle", "300",
+        "tools.sim", "--seeds", "70", "--hours", "0.002", "--density", "300", "--settle", "300",
         "--twice", "2", "--also", "90:0.1:40:600,13:0.1:40:600",
     )  # fmt: skip
-    assert "100 seeds" in told
+    assert "70 seeds" in told
     assert " 0 failed" in told
     # Seed 13: a package is fetched, and proves itself. None was, at first: what asks for one was answered 404, or slept for ever.
     assert "1.1.0 starts" in told
@@ -127,6 +127,18 @@ def test_a_seed_is_one_day_and_another_one_is_another() -> None:
     assert scenario(5, 24) == scenario(5, 24)
     assert scenario(5, 24) != scenario(6, 24)
     assert all(event.at <= 24 * 3600 for event in scenario(5, 24))
+
+
+def test_a_broker_adds_its_own_events_and_changes_no_other() -> None:
+    plain, with_broker = scenario(5, 24), scenario(5, 24, by_mqtt=True)
+    added = [event for event in with_broker if event not in plain]
+    assert [event for event in with_broker if event in plain] == plain
+    assert {event.what for event in added} & {
+        "broker kill",
+        "broker restart",
+        "broken off in an order",
+    }
+    assert 30 < sum(is_by_mqtt(seed) for seed in range(100)) < 70
 
 
 @pytest.mark.parametrize(
