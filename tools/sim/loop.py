@@ -27,6 +27,9 @@ RESOLUTION = 1e-6
 TURN_SECONDS = 1e-9
 # Of timers that were cancelled, so many may wait among the others.
 CANCELLED_MAX = 500
+# Turns in one moment after which time passes by itself, as it does for a processor: what waits for less than a
+# float's rounding of the time would wait for ever (seed 5 of a day did, for the last 1e-12 s of a sleep timer).
+TURNS_MAX = 1000
 
 
 class NoSelector(selectors.BaseSelector):
@@ -177,7 +180,11 @@ class SimLoop(asyncio.SelectorEventLoop):
         It is one function, for 200,000 callbacks a day.
         """
         ready, clock, timers, pop = self._ready, self._sim_clock, self._timers, heapq.heappop
+        at, turns = clock.now, 0
         while True:
+            at, turns = (at, turns + 1) if clock.now == at else (clock.now, 0)
+            if turns > TURNS_MAX:
+                clock.now += RESOLUTION
             if not ready and not self._stopping:  # type: ignore[attr-defined]  # asyncio's own
                 while timers and timers[0][2][0] is None:
                     pop(timers)
