@@ -89,6 +89,8 @@ class BrokerGate:
         self._voices = 0
         self._busy: Counter[tuple[str, bool]] = Counter()
         self._doing: set[tuple[str, bytes]] = set()
+        # Those that went while their messages were worked on; what these make of them ends with the last.
+        self._gone: set[str] = set()
         self._told = ""
         self.dropped = 0
         gateway.watch(self._tell_change)
@@ -123,6 +125,7 @@ class BrokerGate:
             self._gateway.leave(peer, reason)
         self._peers.clear()
         self._online.clear()
+        self._gone.clear()
 
     # What the broker hands over.
 
@@ -165,7 +168,7 @@ class BrokerGate:
         asked = (uuid, message.correlation)
         if message.correlation and asked in self._doing:
             return False  # sent again because it takes long: its answer is on the way
-        lane = (uuid, topic.kind is Kind.VOICE)
+        lane = (uuid.lower(), topic.kind is Kind.VOICE)
         limit = DEVICE_VOICE_LIMIT if topic.kind is Kind.VOICE else DEVICE_LIMIT
         if self._busy[lane] >= limit:
             # Nothing is answered: a flood's answers would be one too. A device asks again after 5 s.
@@ -174,6 +177,7 @@ class BrokerGate:
             return False
         self._busy[lane] += 1
         self._doing.add(asked)
+        self._gone.discard(lane[0])  # what comes after its going is of a connection anew
         task = self._spawn(work(topic, message))
         task.add_done_callback(lambda _done: self._release(lane, asked))
         return True
@@ -183,6 +187,12 @@ class BrokerGate:
         self._busy[lane] -= 1
         if not self._busy[lane]:
             del self._busy[lane]
+        if lane[0] in self._gone and not self._is_busy(lane[0]):
+            self._gone.remove(lane[0])
+            self._leave(lane[0])
+
+    def _is_busy(self, uuid: str) -> bool:
+        return (uuid, False) in self._busy or (uuid, True) in self._busy
 
     def _note_member(self, message: MqttMessage) -> None:
         who = message.topic.removeprefix(MEMBERS)
@@ -223,10 +233,11 @@ class BrokerGate:
         if not state.online:
             self._rivals.note_offline(uuid)
             self._online.pop(uuid, None)
-            peer = self._peers.pop(uuid, None)
-            if peer is not None:
-                self._gateway.leave(peer, "the device went offline")
+            if self._is_busy(uuid):
+                self._gone.add(uuid)
+            self._leave(uuid)
             return
+        self._gone.discard(uuid)
         if self._rivals.note_online(uuid, state.run):
             self._gateway.note_twin(uuid)
         session = self._gateway.sessions.find(uuid)
@@ -236,6 +247,11 @@ class BrokerGate:
         self._online[uuid] = state.reads
         if self._known is None or self._known.done():
             self._known = asyncio.get_running_loop().create_task(self._get_to_know())
+
+    def _leave(self, uuid: str) -> None:
+        peer = self._peers.pop(uuid, None)
+        if peer is not None:
+            self._gateway.leave(peer, "the device went offline")
 
     async def _get_to_know(self) -> None:
         """Read the identities of devices that came online, many at a time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,8 @@ def test_every_fault_has_defaults_within_its_own_bounds() -> None:
 )  # fmt: skip
 def test_each_bound_that_the_catalogue_tells_is_taken_and_the_next_is_refused(kind: Kind) -> None:
     (told,) = [each for each in catalogue() if each["name"] == kind.name]
-    for value in told["values"]:
+    values: Any = told["values"]
+    for value in values:
         if value["choices"]:
             continue
         for number in (value["low"], value["high"]):

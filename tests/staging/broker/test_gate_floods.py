@@ -77,3 +77,37 @@ async def test_a_report_that_is_sent_again_while_it_is_worked_on_is_done_once(
     assert (await first).code == Code.CHANGED
     assert (await thing.report(volume=6)).code == Code.CHANGED
     assert stored(site, site.devices[0]) == [5, 6]
+
+
+@pytest.mark.parametrize("returns", [False, True])
+async def test_a_device_that_goes_while_its_messages_are_worked_on_is_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch, *, returns: bool
+) -> None:
+    """A report that waits for its turn makes the device known anew, after its will was heard."""
+    gateway = await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    await until(lambda: gateway.is_online(thing.uuid))
+    begun, go, write = asyncio.Event(), asyncio.Event(), site.database.write
+
+    async def slow(*given: Any) -> Any:
+        begun.set()
+        await go.wait()
+        return await write(*given)
+
+    monkeypatch.setattr(site.database, "write", slow)
+    reports = [asyncio.create_task(thing.report(volume=value)) for value in range(3)]
+    await begun.wait()
+    await until(lambda: site.gates["a"]._busy[thing.uuid, False] == 3)
+    thing.connection.abort("the power is cut")
+    await until(lambda: not gateway.is_online(thing.uuid))
+    if returns:
+        await thing.connect(site)
+        reports.append(asyncio.create_task(thing.report(volume=3)))
+        await until(lambda: site.gates["a"]._busy[thing.uuid, False] == 4)
+    go.set()
+    await until(lambda: not site.gates["a"]._busy)
+    assert gateway.is_online(thing.uuid) is returns
+    assert stored(site, site.devices[0]) == [0, 1, 2, 3][: 3 + returns]
+    for report in reports:
+        report.cancel()

@@ -32,6 +32,11 @@ def test_a_night_is_a_row_and_the_total_is_of_all() -> None:
     assert read(with_night(document, many)) == [FIRST, SHORT, many]
 
 
+def test_the_document_has_the_table() -> None:
+    document = night.DOCUMENT.read_text("utf-8")
+    assert with_night(document, FIRST).count("\n| 2026-11-27 | 0123abcd | 1 to 40 |") == 1
+
+
 def test_the_next_night_begins_behind_the_last_of_so_many_hours() -> None:
     nights = read(with_night(with_night(EMPTY, FIRST), SHORT))
     assert [next_seed(nights, hours) for hours in (24.0, 0.25, 6.0)] == [41, 97, 1]
