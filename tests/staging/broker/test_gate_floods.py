@@ -50,13 +50,8 @@ async def test_a_flood_of_one_device_is_dropped_and_the_others_are_served(
     assert stored(site, site.devices[0]) == [0, 1, 9]
 
 
-async def test_a_report_that_is_sent_again_while_it_is_worked_on_is_done_once(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A busy cloud is asked again after 5 s by every device: it must not do everything twice."""
-    await site.work("a")
-    thing = await site.join()
-    await thing.register()
+def hold_writes(site: Site, monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hold what is written; return what tells that one has begun, and what lets all go on."""
     begun, go, write = asyncio.Event(), asyncio.Event(), site.database.write
 
     async def slow(*given: Any) -> Any:
@@ -65,6 +60,17 @@ async def test_a_report_that_is_sent_again_while_it_is_worked_on_is_done_once(
         return await write(*given)
 
     monkeypatch.setattr(site.database, "write", slow)
+    return begun, go
+
+
+async def test_a_report_that_is_sent_again_while_it_is_worked_on_is_done_once(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy cloud is asked again after 5 s by every device: it must not do everything twice."""
+    await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    begun, go = hold_writes(site, monkeypatch)
     first = asyncio.create_task(thing.report(volume=5))
     await begun.wait()
     there = str(Topic(thing.uuid, Kind.CLOUD_ANSWER))
@@ -88,14 +94,7 @@ async def test_a_device_that_goes_while_its_messages_are_worked_on_is_gone(
     thing = await site.join()
     await thing.register()
     await until(lambda: gateway.is_online(thing.uuid))
-    begun, go, write = asyncio.Event(), asyncio.Event(), site.database.write
-
-    async def slow(*given: Any) -> Any:
-        begun.set()
-        await go.wait()
-        return await write(*given)
-
-    monkeypatch.setattr(site.database, "write", slow)
+    begun, go = hold_writes(site, monkeypatch)
     reports = [asyncio.create_task(thing.report(volume=value)) for value in range(3)]
     await begun.wait()
     await until(lambda: site.gates["a"]._busy[thing.uuid, False] == 3)
