@@ -13,6 +13,7 @@ from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from base.threads import in_thread
 from staging.data_dir import DataDir
 from staging.errors import PackageTooLargeError
 from staging.releases import tool
@@ -81,7 +82,8 @@ async def _check(database: Database, new: NewRelease, now: int) -> None:
 async def _sign_and_store(
     database: Database, data: DataDir, new: NewRelease, file: Path, now: int
 ) -> Package:
-    target, parts = await asyncio.to_thread(_sign, data, new, file)
+    # An upload that ends meanwhile does not take the package away from the signer: the same may be added again.
+    target, parts = await in_thread(_sign, data, new, file)
     if parts is not None:
         await keep_parts(database, parts, now)
     return await database.write(

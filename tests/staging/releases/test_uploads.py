@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +141,28 @@ async def test_an_empty_package_and_a_failed_signature_leave_nothing(
         await uploads.receive(database, data, new, Body(b"package"), 0)
     assert list(data.root.iterdir()) == []
     assert database.call(releases.packages) == []
+
+
+async def test_the_package_stays_with_the_signer_when_its_upload_is_broken_off(
+    database: Database, data: DataDir, new: NewRelease, signed: Signed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    begun, go, sign = threading.Event(), threading.Event(), tool.add
+
+    def slow(*given: Any) -> Target:
+        begun.set()
+        assert go.wait(60)
+        return sign(*given)
+
+    monkeypatch.setattr(tool, "add", slow)
+    receiving = asyncio.create_task(uploads.receive(database, data, new, Body(b"package"), 0))
+    assert await asyncio.to_thread(begun.wait, 60)
+    receiving.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not receiving.done()
+    go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await receiving
+    assert [content for _, content, *_ in signed] == [b"package"]
+    assert not list(data.root.glob(".upload.*"))
