@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tools.sim.clock import Clock
 from tools.sim.life import CURRENT, PowerCut, current
@@ -106,6 +107,8 @@ class SimLoop(asyncio.SelectorEventLoop):
         self.net: Any = None
         self.executor_seconds: Callable[[], float] = lambda: 0.0
         self.failed: list[dict[str, Any]] = []
+        self._busy_until: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        """Until when an executor with one thread is at work."""
         self._timers: list[tuple[float, int, SimHandle]] = []
         self._order, self._cancelled = itertools.count(), 0
         LOOP.now = self
@@ -248,10 +251,12 @@ class SimLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
-        """Do the work a moment later, in one piece."""
-        del executor
-        future = self.create_future()
-        self.call_later(self.executor_seconds(), self._work, future, func, args)
+        """Do the work a moment later, in one piece; an executor with one thread does one after another."""
+        future, now = self.create_future(), self._sim_clock.now
+        end = now + self.executor_seconds()
+        if getattr(executor, "_max_workers", 0) == 1:
+            end = self._busy_until[executor] = max(end, self._busy_until.get(executor, now))
+        self.call_at(end, self._work, future, func, args)
         return future
 
     def _work(self, future: asyncio.Future[Any], func: Callable[..., Any], args: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -28,3 +29,16 @@ def test_who_waits_for_less_than_the_clock_can_tell_is_there_in_the_end(loop: Si
 
     loop.run_until_complete(wait())
     assert 3377.14 < loop.time() < 3377.1401
+
+
+def test_an_executor_with_one_thread_does_one_work_after_another(loop: SimLoop) -> None:
+    seconds = iter([0.03, 0.0, 0.004, 0.001])
+    loop.executor_seconds = lambda: next(seconds, 0.0)
+    done: list[int] = []
+
+    async def work() -> None:
+        with ThreadPoolExecutor(1) as one:
+            await asyncio.gather(*(loop.run_in_executor(one, done.append, n) for n in range(4)))
+
+    loop.run_until_complete(work())
+    assert done == [0, 1, 2, 3]
