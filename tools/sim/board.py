@@ -122,6 +122,7 @@ class SimPlayer:
         """Whether a title has ended, and nobody was told yet."""
         self._given_up = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._had_device = sounds.device
         sounds.listeners.append(self._changed)
 
     @property
@@ -239,10 +240,10 @@ class SimPlayer:
         on_end(None)
 
     def _changed(self) -> None:
-        if self.sounds.device:
-            self._since = self._loop.time()
-        elif self.source is not None and not self.paused:
-            self._at += self._loop.time() - self._since
+        now, had_device, self._had_device = self._loop.time(), self._had_device, self.sounds.device
+        if had_device and self.source is not None and not self.paused:
+            self._at += now - self._since
+        self._since = now
         self._schedule()
 
     async def pause(self, *, paused: bool) -> None:
