@@ -155,12 +155,16 @@ async def test_one_that_another_worker_let_in_is_known_and_a_newer_one_replaces_
     await cloud.gateway.stop()
 
 
+@pytest.mark.parametrize("registers", ["here", "with another worker"])
 async def test_one_whose_credentials_are_taken_back_leaves_and_may_come_with_the_new_ones(
-    cloud: Cloud,
+    cloud: Cloud, registers: str
 ) -> None:
     peer = Behind()
-    cloud.gateway.join(peer, peer)
-    await cloud.register(peer)
+    if registers == "here":
+        cloud.gateway.join(peer, peer)
+        await cloud.register(peer)
+    else:
+        await cloud.know(peer)
     cloud.gateway._cut(cloud.gateway.sessions.get(UUID), "its token was renewed")
     assert (peer.ended, cloud.gateway.is_online(UUID)) == (["its token was renewed"], False)
     await cloud.gateway.stop()
@@ -262,8 +266,8 @@ async def test_a_store_that_is_busy_has_told_so_itself_and_the_device_keeps_its_
     await cloud.gateway.stop()
 
 
-async def test_an_utterance_that_is_too_long_is_refused_and_not_kept(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+async def test_an_utterance_that_is_too_long_is_refused_told_and_not_kept(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Full(UtteranceBound):
         def check(self, effects: object) -> None:  # noqa: ARG002  # as the real one's
@@ -278,6 +282,7 @@ async def test_an_utterance_that_is_too_long_is_refused_and_not_kept(
         Code.BAD_REQUEST,
         "voice: utterance 1 has more than 120 s",
     )
+    assert f"{UUID}: POST refused: voice: utterance 1 has more than 120 s" in caplog.text
     page = cloud.database.call(history.page, cloud.device.id, history.Query())
     assert page.entries == []
     await cloud.gateway.stop()
