@@ -103,9 +103,10 @@ class LastOrder:
         if self._loading > 1:
             self.broken.append(f"{stem(source)} is loaded while another title is")
         again, self._again = self._again, None
-        if again is not None and source != again:
+        is_free = self._done == self._newest  # else an order that came before the end is under way
+        if again is not None and source != again and is_free:
             self.broken.append(f"{stem(again)} is to be repeated, and {stem(source)} is loaded")
-        if self._wanted is not UNKNOWN and self._done == self._newest and source != self._wanted:
+        if self._wanted is not UNKNOWN and is_free and source != self._wanted:
             last = "silence" if self._wanted is None else stem(str(self._wanted))
             self.broken.append(f"{last} was ordered last, and {stem(source)} is loaded")
 

@@ -121,3 +121,18 @@ def test_a_player_that_has_another_title_than_the_deck_is_found() -> None:
     world.orders.look(teller(ONE, ONE))
     (told,) = world.orders.broken
     assert told.endswith(f"is on the deck, and {TWO} on the player")
+
+
+@pytest.mark.parametrize("under_way", [True, False])
+def test_what_is_to_be_repeated_is_replaced_by_an_order_from_before_its_end_alone(
+    *, under_way: bool
+) -> None:
+    world = World()
+    world.obey(Play("story 01"), ONE)
+    if under_way:
+        world.orders.begin(Command.NEXT)
+    world.orders.ended(ONE)
+    world.orders._again = ONE  # as in the mode that repeats one title
+    world.load(TWO)
+    told = [] if under_way else ["story 01 is to be repeated, and story 02 is loaded"]
+    assert world.orders.broken == told
