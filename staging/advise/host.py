@@ -265,9 +265,8 @@ class RealBench:
                     return process.returncode == 0
             finally:
                 if process.returncode is None:
-                    with contextlib.suppress(
-                        ProcessLookupError
-                    ):  # else a cancellation would be lost to it
+                    # A cancellation would be lost to its error.
+                    with contextlib.suppress(ProcessLookupError):
                         process.kill()
         return False
 

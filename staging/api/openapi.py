@@ -58,9 +58,8 @@ def _make_whole(part: Any) -> None:
         for name in ("minimum", "maximum"):
             if part.get("type") == "integer" and isinstance(part.get(name), float):
                 part[name] = min(int(part[name]), INT64_MAX)
-    for inner in (
-        part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
-    ):
+        part = list(part.values())
+    for inner in part if isinstance(part, list) else ():
         _make_whole(inner)
 
 

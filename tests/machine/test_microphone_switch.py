@@ -69,8 +69,8 @@ async def test_it_stays_off_if_on_cannot_be_stored(tmp_path: Path) -> None:
 class SlowDisk:
     """Holds a switch that is off and is told on: its thread removes the file when it is let go."""
 
-    def __init__(self, switch: MicrophoneSwitch, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._switch, self._monkeypatch = switch, monkeypatch
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.path, self.switch, self._monkeypatch = path, MicrophoneSwitch(path), monkeypatch
         self.begun, self.go_on, self.done = (threading.Event() for _ in range(3))
 
     async def broken_off(self) -> asyncio.Task[None]:
@@ -85,40 +85,37 @@ class SlowDisk:
             unlink(path)
             return self.done.set()
 
-        await self._switch.set(on=False)
+        await self.switch.set(on=False)
         self._monkeypatch.setattr(Path, "unlink", late)
-        on = asyncio.create_task(self._switch.set(on=True))
+        on = asyncio.create_task(self.switch.set(on=True))
         await asyncio.to_thread(self.begun.wait, 60)
         on.cancel()
         return on
 
 
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SlowDisk:
+    return SlowDisk(tmp_path / "microphone-off", monkeypatch)
+
+
 async def test_on_that_is_broken_off_does_not_undo_an_off_that_comes_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    disk: SlowDisk,
 ) -> None:
     """A card that hangs for longer than the order's deadline: the older change must not come last."""
-    path = tmp_path / "microphone-off"
-    switch = MicrophoneSwitch(path)
-    disk = SlowDisk(switch, monkeypatch)
     on = await disk.broken_off()
-    off = asyncio.create_task(switch.set(on=False))
+    off = asyncio.create_task(disk.switch.set(on=False))
     for _ in range(20):  # as long as a write of a card that does not hang
         await asyncio.to_thread(list)
     disk.go_on.set()
     await asyncio.to_thread(disk.done.wait, 60)
     await asyncio.wait([on, off])
     assert on.cancelled()
-    assert (switch.is_on, MicrophoneSwitch(path).is_on) == (False, False)
+    assert (disk.switch.is_on, MicrophoneSwitch(disk.path).is_on) == (False, False)
 
 
-async def test_on_that_is_broken_off_is_off_after_a_restart_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "microphone-off"
-    switch = MicrophoneSwitch(path)
-    disk = SlowDisk(switch, monkeypatch)
+async def test_on_that_is_broken_off_is_off_after_a_restart_too(disk: SlowDisk) -> None:
     on = await disk.broken_off()
     disk.go_on.set()
     await asyncio.to_thread(disk.done.wait, 60)
     await asyncio.wait([on])
-    assert (switch.is_on, MicrophoneSwitch(path).is_on) == (False, False)
+    assert (disk.switch.is_on, MicrophoneSwitch(disk.path).is_on) == (False, False)

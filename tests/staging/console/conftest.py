@@ -6,7 +6,7 @@ import contextlib
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 
 from agent import cli as agent_cli
 from staging.commands import cli as cloud_cli
+from staging.identity import passwords
 from staging.store import Database
+from tests.staging.console.bare import Bare, bare_cloud
 from tests.staging.console.page import PASSWORD, USER, WIDE, Page, start_browser
 from tests.staging.console.speaker import STORIES, SpeakerThread
 from tools.bench import Bench
@@ -98,6 +100,16 @@ def offered(folder: Path, config: str, *, faults: bool = False) -> Iterator[Stag
         yield made
     finally:
         bench.stop()
+
+
+@pytest.fixture
+async def bare(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Bare]:
+    """Return a console without a server, a browser or an agent, whose passwords cost little."""
+    monkeypatch.setattr(passwords, "COST", 2**4)
+    async with bare_cloud(database, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

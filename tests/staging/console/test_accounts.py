@@ -6,31 +6,19 @@ Tests staging.console.audit too.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from staging.identity import passwords
 from staging.identity.rights import Role
-from staging.store import Database, accounts, grants
+from staging.store import accounts, grants
 from staging.store.grants import Which
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 from tests.staging.console.conftest import Stage
 from tests.staging.console.page import Page
 
 pytestmark = pytest.mark.one_database
-
-
-@pytest.fixture
-async def bare(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Bare]:
-    monkeypatch.setattr(passwords, "COST", 2**4)
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 async def log_in(bare: Bare, user: str, password: str) -> tuple[int, dict[str, Any]]:

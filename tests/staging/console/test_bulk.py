@@ -9,7 +9,6 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,18 +16,12 @@ import pytest
 
 from staging.identity import rights
 from staging.identity.rights import Role
-from staging.store import Database, audit, devices, label_rows, products
+from staging.store import audit, devices, label_rows, products
 from staging.store.audit import Filter
 from staging.store.models import Account, Binding, Device
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 
 pytestmark = pytest.mark.one_database
-
-
-@pytest.fixture
-async def bare(database: Database, tmp_path: Path) -> AsyncIterator[Bare]:
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import httpx
-import pytest
 
 from staging.alarm_rules import Kind, Seen
 from staging.identity.rights import Role
-from staging.store import Database, alarms, devices, health
+from staging.store import alarms, devices, health
 from staging.store.health import Counts
 from staging.times import now_ms
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 from tests.staging.console.conftest import Stage, read
 from tests.staging.console.page import Page
-
-
-@pytest.fixture
-async def bare(database: Database, tmp_path: Path) -> AsyncIterator[Bare]:
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 async def test_what_is_known_is_shown_and_an_alarm_acknowledged(bare: Bare) -> None:

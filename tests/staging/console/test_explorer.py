@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from staging.code_cases import CODES, NAME
 from staging.identity.rights import Role
-from staging.store import Database, apps
+from staging.store import apps
 from staging.store.apps import AppType
 from staging.times import now_ms
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 from tests.staging.console.page import Page
 
 pytestmark = pytest.mark.one_database
 
 TEXTS = ["", "abc", "a" * 55, "a" * 56, "a" * 64, "小兔子乖乖" * 30]
-
-
-@pytest.fixture
-async def bare(database: Database, tmp_path: Path) -> AsyncIterator[Bare]:
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 async def test_it_tells_no_secret_but_that_of_its_own_app(bare: Bare) -> None:

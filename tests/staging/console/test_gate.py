@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -25,13 +24,13 @@ from staging.errors import ErrorCode
 from staging.identity import rights
 from staging.identity.rights import API, CONSOLE, Reach, Role, Rule, Standing
 from staging.identity.signature import new_nonce, sign
-from staging.store import Database, accounts, apps, audit, devices, grants
+from staging.store import accounts, apps, audit, devices, grants
 from staging.store.apps import AppType
 from staging.store.audit import Filter
 from staging.store.grants import Which
 from staging.store.models import Account, Binding, Device
 from staging.times import now_ms
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 
 pytestmark = pytest.mark.one_database
 
@@ -41,12 +40,6 @@ OPEN_PAGES = {"/static/{name:path}", "/{rest:path}"}
 REFUSED_API = {"1211", "1212", "1218", "404"}
 # Streams: they are told by their head, and then left.
 LIVE = "text/event-stream"
-
-
-@pytest.fixture
-async def bare(database: Database, tmp_path: Path) -> AsyncIterator[Bare]:
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 class House:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +13,10 @@ import pytest
 from staging import console
 from staging.identity import passwords
 from staging.identity.rights import Role
-from staging.store import Database, accounts, apps, devices, releases
+from staging.store import accounts, apps, devices, releases
 from staging.store.models import Account
 from staging.store.releases import StrategyType, Target
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 
 pytestmark = pytest.mark.one_database
 
@@ -114,15 +113,6 @@ ROWS = [
     Row("POST", "/api/bulk/labels", lambda n: {"uuids": [UUID] * n}, 1, 1000, "uuids: "),
     Row("POST", "/api/bulk/preview", lambda n: {"action": "tag", "add": ["t"], "query": "q=" + "%20" * n}, None, 1332, "query: "),
 ]  # fmt: skip
-
-
-@pytest.fixture
-async def bare(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Bare]:
-    monkeypatch.setattr(passwords, "COST", 2**4)
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 def operator(bare: Bare) -> Account:

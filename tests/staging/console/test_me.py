@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from staging.console.call import COOKIE
 from staging.identity.passwords import hash_password, matches
 from staging.identity.rights import Role
-from staging.store import Database, accounts
+from staging.store import accounts
 from staging.store.models import Account
 from staging.times import now_ms
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 
 pytestmark = pytest.mark.one_database
 
 OLD, NEW = "the password of before", "another long password"
 PATH = "/api/me/password"
-
-
-@pytest.fixture
-async def bare(database: Database, tmp_path: Path) -> AsyncIterator[Bare]:
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 @pytest.fixture

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from staging.identity.rights import Role
-from staging.store import Database, audit, devices, releases
+from staging.store import audit, devices, releases
 from staging.store.audit import Filter
 from staging.store.releases import Target
-from tests.staging.console.bare import Bare, bare_cloud
+from tests.staging.console.bare import Bare
 
 pytestmark = pytest.mark.one_database
-
-
-@pytest.fixture
-async def bare(database: Database, tmp_path: Path) -> AsyncIterator[Bare]:
-    async with bare_cloud(database, tmp_path) as made:
-        yield made
 
 
 async def test_a_strategy_is_planned_published_watched_and_withdrawn(bare: Bare) -> None:
