@@ -118,6 +118,7 @@ class Cloud:
         self.buried: list[Any] = []
         self._away: asyncio.TimerHandle | None = None
         self._upkeep: list[asyncio.Task[None]] = []
+        self.pace = paces.GATEWAY
         self.on_start: Any = lambda: None
         if broker is not None and broker.kind.is_beside:
             broker.is_wanted = lambda: self.life is not None
@@ -139,7 +140,7 @@ class Cloud:
             share_compiled(self.database)
             members = Members("server")
             self.gateway = Gateway(
-                self.database, api_url=lambda: "http://repository.test", pace=paces.GATEWAY,
+                self.database, api_url=lambda: "http://repository.test", pace=self.pace,
                 owns=members.owns,
             )  # fmt: skip
             listener: Any = SimSocket()

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tools.sim import cloud_side
 from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.hands_free import say_word, trouble
@@ -76,6 +77,7 @@ happening("wake word")(say_word)
 happening("wake process")(trouble)
 happening("crowd")(crowd)
 happening("forged")(forged)
+HAPPENINGS.update(cloud_side.HAPPENINGS)
 
 
 # The parents, by the open API's way.

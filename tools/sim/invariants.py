@@ -76,6 +76,8 @@ class View:
         tries: starts of a version in a row that never confirms itself.
         asked: looks for a name, and requests for packages, in the worst minute.
         broken: what was answered as done and is not so.
+        tokens: what was wrong with an app's access tokens.
+        rollouts: what was wrong with versions that go to their machines by phases.
         queue: reports that wait; ``queue_bytes``: the outbox's files.
         ran_dry: after how many seconds of running an empty battery ended it.
         late: commands that were carried out after their deadline or their refusal.
@@ -114,6 +116,8 @@ class View:
     tries: int = 0
     asked: tuple[int, int] = (0, 0)
     broken: Sequence[str] = ()
+    tokens: Sequence[str] = ()
+    rollouts: Sequence[str] = ()
 
 
 def what_sounds_is_told(view: View) -> str | None:
@@ -220,6 +224,16 @@ def done_is_done(view: View) -> str | None:
     return view.broken[0] if view.broken else None
 
 
+def tokens_are_kept(view: View) -> str | None:
+    """Nothing is done with a token that has ended, one that has not is taken, and who asks for another one gets on."""
+    return view.tokens[0] if view.tokens else None
+
+
+def rollouts_keep_their_phases(view: View) -> str | None:
+    """No machine outside of the open phases is reached, what is stopped begins nothing, each order has one true end."""
+    return view.rollouts[0] if view.rollouts else None
+
+
 def all_is_bounded(view: View) -> str | None:
     """Files, bytes, tasks, lines of the log and what waits stay within bounds."""
     for path, size in view.sizes.items():
@@ -275,7 +289,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
-    the_wake_word_is_heard, stories_are_not_listened_to,
+    the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, rollouts_keep_their_phases,
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
 from tools.sim.machine import CURRENT_MACHINE, Machine
 from tools.sim.open_api import Apps
 from tools.sim.promises import START_SECONDS, Promises, told_by, watch_orders
+from tools.sim.tokens import let_get_on
 from wire.abilities import PING
 from wire.codes import Code
 from wire.rules import parse_rules
@@ -72,7 +73,7 @@ class Observer:
         """What the cloud shows of the machine."""
         self.promises = Promises(world.machine, world.loop.time)
         self.forbidden = Forbidden(world.machine, self.promises)
-        self.apps = Apps(world.loop.time, self.count)
+        self.apps = Apps(world.cloud.template.key, world.loop.time, self.count)
         self.last_order = LastOrder(world.machine)
         self.most_waiting = 0
         """Requests that the cloud let wait for one machine."""
@@ -173,6 +174,9 @@ class Observer:
             *machine.sounds.skipped,
             *machine.torn,
         ]
+        self.world.rollouts.look()
+        view.rollouts = self.world.rollouts.broken
+        view.tokens = self.apps.tokens.broken
         view.waiting = self.most_waiting
         view.sizes = self._see_files(machine)
         view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
@@ -332,6 +336,8 @@ class Observer:
     async def ending(self) -> Ending:
         """Return what is left."""
         machine, cloud = self.machine, self.world.cloud
+        await let_get_on(cloud, self.apps.tokens)
+        self.world.rollouts.judge_end()
         found = cloud.look(machine.name)
         self._looked_at = 0
         packages = {number: version for version, number in cloud.template.packages.items()}

@@ -24,6 +24,7 @@ from staging.store.nonce_journal import NonceJournal
 from staging.store.nonces import Nonces
 from staging.times import now_ms
 from tools.sim.clock import START
+from tools.sim.tokens import PASSWORD, USER, Tokens, cheap_hash
 
 SEND = "/v1/device/control/send"
 # Seconds until an app has an answer: the machine has ten, and a busy store some.
@@ -39,6 +40,7 @@ class AppKey:
     apikey: str
     secret: str
     token: str
+    app_id: int = 0
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers of one request, with a nonce of its own."""
@@ -53,11 +55,12 @@ class AppKey:
 def make_app(session: Any, bound: Sequence[Device]) -> AppKey:
     """Add an app to a store, and bind devices to its user."""
     now = int(START * 1000)
-    made = apps.add_app(session, "parents", AppType.WEB, None, now)
-    token, account = apps.issue_token(session, made.id, "parents", now)
+    made = apps.add_app(session, USER, AppType.WEB, None, now)
+    token, account = apps.issue_token(session, made.id, USER, now)
+    account.password = cheap_hash(PASSWORD)
     for device in bound:
         devices.bind(session, device.uuid, device.bind_token or "", account.id, now)
-    return AppKey(made.apikey, made.secret, token)
+    return AppKey(made.apikey, made.secret, token, made.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Request:
 
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +109,42 @@ class OpenApi:
 
     async def ask(self, request: Request) -> Answer:
         """Answer one ``control/send``."""
+        return _read(await self.call("POST", SEND, request.headers, request.body))
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        headers: Sequence[tuple[bytes, bytes]],
+        body: bytes = b"",
+        query: str = "",
+    ) -> list[dict[str, Any]]:
+        """Answer any request; return the messages of ASGI."""
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": request.body, "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
         scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-            "path": SEND, "raw_path": SEND.encode(), "query_string": b"", "root_path": "",
-            "headers": [(b"host", b"cloud.test"), *request.headers], "client": ("10.9.9.9", 40_000),
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+            "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+            "headers": [(b"host", b"cloud.test"), *headers], "client": ("10.9.9.9", 40_000),
             "server": ("cloud.test", 80),
         }  # fmt: skip
         await self._app(scope, receive, send)
-        return _read(sent)
+        return sent
 
 
 class Apps:
     """What apps are answered, and what of that may not be."""
 
-    def __init__(self, now: Callable[[], float], count: Callable[[str], None]) -> None:
-        """Judge by the true time ``now``; ``count`` counts for the totals."""
+    def __init__(self, key: AppKey, now: Callable[[], float], count: Callable[[str], None]) -> None:
+        """Sign with ``key`` at first; judge by the true time ``now``; ``count`` counts for the totals."""
         self._now, self._count = now, count
+        self.tokens = Tokens(key, now, count)
         self.heard: deque[Request] = deque(maxlen=HEARD)
         """Orders that were answered as done, as somebody on the way has them."""
         self.broken: list[str] = []
@@ -140,6 +156,11 @@ class Apps:
             self._count("commands done")
             if not api.is_full():  # the nonce is in memory alone then (docs/adr/0054)
                 self.heard.append(request)
+
+    async def ask_anew(self, api: OpenApi, make: Callable[[AppKey], Request]) -> None:
+        """Ask the family for another token, and send an order with it; without one, with the token of before."""
+        await self.tokens.renew(api)
+        await self.ask(api, make(self.tokens.key))
 
     async def ask_again(self, api: OpenApi, request: Request) -> None:
         """Send what was answered as done a second time: its nonce is used, also after a power cut."""
@@ -165,13 +186,14 @@ class Apps:
         if answer.status == 500:
             self.broken.append("an app was answered 500")
         self._count(f"answered {answer.status}")
+        self.tokens.judge(request.token, began, answer.status)
         return answer
 
 
 def order(key: AppKey, uuid: str, name: str, value: str) -> Request:
     """Return the request that sets a data point."""
     told = {"deviceUuid": uuid, "method": "PUT", "name": name, "content": value}
-    return Request(key.headers(), json.dumps(told).encode())
+    return Request(key.headers(), json.dumps(told).encode(), key.token)
 
 
 def _read(sent: Sequence[dict[str, Any]]) -> Answer:

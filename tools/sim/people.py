@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from resources.times.countdown import FADE_SECONDS
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, TITLES
-from tools.sim.open_api import order
-from wire.exchange import Request
+from tools.sim.open_api import AppKey, Request, order
+from wire.exchange import Request as LocalRequest
 
 if TYPE_CHECKING:
     from tools.sim.world import World
@@ -31,7 +31,7 @@ def by_hand(world: World, name: str, value: str, *, local: bool = True) -> None:
 
 def at_home(world: World, name: str, value: str) -> None:
     """Set a data point by the machine's own CoAP or HTTP, behind what reads these."""
-    request = Request("PUT", (name,), payload=value.encode())
+    request = LocalRequest("PUT", (name,), payload=value.encode())
     _ask(world, lambda dispatch: dispatch.handle(request))
 
 
@@ -55,13 +55,19 @@ def by_app(world: World, name: str, value: str) -> None:
     api, apps = world.cloud.api, world.observer.apps
     if api is not None:
         world.observer.count("commands")
-        request = order(world.cloud.template.key, world.machine.name, name, value)
-        begin(world, apps.ask(api, request))
+
+        def make(key: AppKey) -> Request:
+            return order(key, world.machine.name, name, value)
+
+        is_anew = apps.tokens.is_refused
+        asks = apps.ask_anew(api, make) if is_anew else apps.ask(api, make(apps.tokens.key))
+        begin(world, asks)
 
 
 def forged(world: World, chance: float) -> None:
     """Somebody who knows an app's key and token, and not its secret, orders something."""
-    api, apps, key = world.cloud.api, world.observer.apps, world.cloud.template.key
+    api, apps = world.cloud.api, world.observer.apps
+    key = apps.tokens.key
     if api is not None:
         value = str(int(chance * 16))
         request = order(replace(key, secret="guessed"), world.machine.name, "volume", value)  # noqa: S106  # it is a guess

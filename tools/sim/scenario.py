@@ -46,6 +46,11 @@ BROKER = {
     "cloud is cut off": 8, "cloud is half open": 4, "cloud is away": 4, "broken off in an order": 6,
     "held at the door": 6,
 }  # fmt: skip
+# Of the cloud's side; their chance is their own too.
+CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3}
+# A rollout takes a cloud that looks for it, and other machines: few seeds have any, of days still fewer.
+ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
+ROLLOUT_PART, ROLLOUT_PART_OF_DAYS, DENSE = 0.3, 0.1, 4.0
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 
 
@@ -75,6 +80,14 @@ def scenario(
     for name, rate in ADDED.items():
         if added.random() < 0.5:
             events += _spread(added, name, rate * density, hours * HOUR)
+    of_cloud = random.Random(f"cloud {seed}")  # noqa: S311  # a simulation
+    for name, rate in CLOUD.items():
+        if of_cloud.random() < 0.5:
+            events += _spread(of_cloud, name, rate * density, hours * HOUR)
+    of_rollouts = random.Random(f"rollouts {seed}")  # noqa: S311  # a simulation
+    if of_rollouts.random() < (ROLLOUT_PART if density > DENSE else ROLLOUT_PART_OF_DAYS):
+        for name, rate in ROLLOUT.items():
+            events += _spread(of_rollouts, name, rate * density, hours * HOUR)
     if by_mqtt:
         of_broker = random.Random(f"broker {seed}")  # noqa: S311  # a simulation
         for name, rate in BROKER.items():

@@ -31,6 +31,7 @@ from tools.sim.net import Network
 from tools.sim.observer import WATCHED, Observer
 from tools.sim.paces import slow_down
 from tools.sim.repository import Repository, SimWeb
+from tools.sim.rollouts import Rollouts, pace_of, watch_openings
 from tools.sim.scenario import HOUR, Event
 
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
@@ -96,6 +97,7 @@ class World:
         profile = template.profile(0, by_mqtt=by_mqtt)
         self.machine = Machine(on, profile, self.folder / "m", repository)
         self.machine.sounds.mixer_tells = seed % 2 == 0
+        self.rollouts = Rollouts(self)
         self.observer = Observer(self)
         self.outcome = Outcome()
         self.undo: dict[str, Callable[[], None]] = {}
@@ -121,6 +123,7 @@ class World:
     def run(self, events: Sequence[Event], hours: float) -> Outcome:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
+        self.cloud.pace = pace_of(events, hours)
         try:
             self.loop.run_until_complete(
                 self.loop.create_task(
@@ -171,6 +174,7 @@ class World:
         self.note("-- all faults are over")
         heal(self)
         go_to_bed(self, self._quiet)
+        self.rollouts.end_all()
         begin = self.loop.time()
         end, latest = begin + self._quiet, begin + max(self._quiet, UPDATE_SECONDS)
         while self.loop.time() < end and not self.outcome.fault:
@@ -227,5 +231,6 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     bind_microphone()
     bind_wake_child()
     slow_down()
+    watch_openings(lambda: None if WATCHED.observer is None else WATCHED.observer.world.rollouts)
     repository = Repository()
     return repository, Template(repository)

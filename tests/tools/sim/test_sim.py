@@ -195,6 +195,8 @@ LOST = {("e", 4): "volume"}
         ({"asked": (61, 0)}, "nobody_hammers"),
         ({"asked": (0, 241)}, "nobody_hammers"),
         ({"waiting": 17}, "all_is_bounded"),
+        ({"rollouts": ["rollout 1: 2 machines were reached"]}, "rollouts_keep_their_phases"),
+        ({"tokens": ["a token was answered 200 1.0 s after its end"]}, "tokens_are_kept"),
         ({"broken": ["volume 3 was answered as done, and 4 is in force"]}, "done_is_done"),
     ],
     ids=str,

@@ -1,0 +1,90 @@
+"""What happens on the cloud's side of a simulated world, by name (`tools.sim.scenario`): tokens of the open API, rollouts."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from staging.errors import StagingError
+from tools.sim.open_api import order
+from tools.sim.people import begin, by_app
+
+if TYPE_CHECKING:
+    from staging.store import Database
+    from tools.sim.world import World
+
+# Seconds until a token ends, and those of requests around that.
+TOKEN_SECONDS = 30.0
+AROUND = (-0.2, -0.01, 0.0, 0.01, 0.2, 3.0)
+
+
+def at_store(world: World, work: Callable[[Database], Awaitable[Any]]) -> None:
+    """Let an operator change something in the cloud's store; nothing is changed while that takes none."""
+    database = world.cloud.database
+
+    async def change() -> None:
+        if database is not None:
+            with contextlib.suppress(StagingError, SQLAlchemyError):
+                await work(database)
+
+    begin(world, change())
+
+
+def token_ends(world: World, chance: float) -> None:
+    """Let the app's token expire soon; it sends orders before, at that moment and after."""
+    tokens, seconds = world.observer.apps.tokens, TOKEN_SECONDS * chance
+    at_store(world, lambda database: tokens.end(database, seconds))
+    for step, part in enumerate(AROUND):
+        value = str((step + int(chance * 16)) % 16)
+        give = functools.partial(by_app, world, "volume", value)
+        world.later(max(0.0, seconds + part), give)
+
+
+def token_taken_back(world: World, chance: float) -> None:
+    """Let the family take the app's token back, or change its password; who has the token tries it at once."""
+    tokens = world.observer.apps.tokens
+
+    async def take_back(database: Database) -> None:
+        await tokens.take_back(database, by_password=chance < 0.3)
+        old_token(world, 1.0)
+
+    at_store(world, take_back)
+
+
+def old_token(world: World, chance: float) -> None:
+    """Somebody tries a token that has ended: the latest, or one of before."""
+    api, apps = world.cloud.api, world.observer.apps
+    if api is not None and apps.tokens.old:
+        at = int(chance * len(apps.tokens.old))
+        key = apps.tokens.old[min(at, len(apps.tokens.old) - 1)]
+        request = order(key, world.machine.name, "volume", str(int(chance * 15)))
+        begin(world, apps.ask(api, request))
+
+
+def rollout(world: World, chance: float) -> None:
+    """Let an operator roll a version out."""
+    world.rollouts.begin(chance)
+
+
+def rollout_act(world: World, chance: float) -> None:
+    """Let an operator pause, resume, try again, open, or withdraw a rollout."""
+    world.rollouts.act(chance)
+
+
+def look_for_update(world: World, chance: float) -> None:
+    """Let an app look for an update of one of its machines, and order it now and then."""
+    world.rollouts.look_for_update(chance)
+
+
+HAPPENINGS = {
+    "rollout": rollout,
+    "rollout act": rollout_act,
+    "look for an update": look_for_update,
+    "token ends": token_ends,
+    "token is taken back": token_taken_back,
+    "old token": old_token,
+}
