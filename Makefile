@@ -1,5 +1,6 @@
 # The two commands of the README: `make run` shows the product at work, `make test` proves it.
-# Variables: ONCE=1 (make run ends after the tour), MQTT=1 (the device speaks MQTT, to a broker), DATA=DIR, API_PORT=N, DEVICE_PORT=N, PYTHON=python3.13.
+# Variables: ONCE=1 (make run ends after the tour), MQTT=1 (the device speaks MQTT, to a broker), DATA=DIR, API_PORT=N, DEVICE_PORT=N, PYTHON=python3.13,
+# SPEECH=no (make test fetches no speech models).
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -7,7 +8,7 @@ BIN := .venv/bin
 
 # Both steps: what `make run` needs, and what the tests add to it.
 setup:
-	@PYTHON="$(PYTHON)" MQTT="$(MQTT)" bash tools/setup.sh test
+	@PYTHON="$(PYTHON)" MQTT="$(MQTT)" SPEECH="$(SPEECH)" bash tools/setup.sh test
 
 # The first step alone.
 setup-run:
@@ -21,9 +22,9 @@ run: setup-run
 	@$(BIN)/python -m tools.tour $(if $(ONCE),--once) $(if $(MQTT),--mqtt) $(if $(DATA),--data "$(DATA)") \
 	  $(if $(API_PORT),--api-port $(API_PORT)) $(if $(DEVICE_PORT),--device-port $(DEVICE_PORT))
 
-# mypy has one core, and the tests wait for real sound much of the time: side by side.
+# mypy has one core, and the tests wait for real sound much of the time: side by side. What the set-up could not fetch for lint, it does not try to fetch again.
 test: lint
-	@$(MAKE) --no-print-directory -j2 types suite
+	@$(MAKE) --no-print-directory -j2 SPEECH=no types suite
 
 # Five workers on two cores, for the same reason. ARGS=… are more words for pytest.
 # The tests are compiled once, before five workers would each do it.

@@ -23,6 +23,8 @@ case "$*" in
   *_base_executable*) cat .venv/base ;;
   "-m venv .venv") mkdir -p .venv/bin; cp "$(command -v "$0")" .venv/bin/python; command -v "$0" >.venv/base; echo venv >>calls ;;
   *missing.py*) cat missing 2>/dev/null || true ;;
+  *" --target "*) echo "pip ${{*:5}}" >>calls; cat pip-says 2>/dev/null; mkdir -p build/asr.part; touch build/asr.part/model
+    exit $(cat pip-code 2>/dev/null || echo 0) ;;
   "-m pip"*) echo "pip ${{*:5}}" >>calls; cat pip-says 2>/dev/null; touch .venv/bin/story-cloud; chmod +x .venv/bin/story-cloud
     exit $(cat pip-code 2>/dev/null || echo 0) ;;
 esac
@@ -44,7 +46,7 @@ class Box:
         (folder / "cloud").mkdir()
         self.bin.mkdir()
         shutil.copy(ROOT / "tools/setup.sh", folder / "tools")
-        for lock in ("device", "cloud", "test", "source"):
+        for lock in ("device", "cloud", "test", "source", "asr"):
             head = f"# {platform.machine()} 3.11: 2 packages, 1.5 MB\n"
             (folder / f"tools/locks/{lock}.txt").write_text(head)
         for name in ("pyproject.toml", "cloud/pyproject.toml", "cloud/hatch_build.py"):
@@ -104,6 +106,48 @@ def test_the_tests_parts_come_with_the_second_step_alone(box: Box) -> None:
     assert "sudo apt-get install --no-install-recommends postgresql chromium" in done.stderr
     told = box.run("test", LC_ALL="zh_CN.UTF-8").stderr
     assert "setup test: 缺少系统软件包" in told
+
+
+def test_the_speech_models_come_with_the_tests_parts_once_and_into_a_folder_of_their_own(
+    box: Box,
+) -> None:
+    assert box.run("test", SPEECH="no").returncode == 0
+    assert not any("asr" in line for line in box.calls())
+    done = box.run("test")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "for the tests of recognition alone (tools/locks/asr.txt has 2 packages" in done.stdout
+    (call,) = box.calls()
+    assert "--require-hashes" in call
+    assert "--target build/asr.part -r tools/locks/asr.txt" in call
+    again = box.run("test")
+    assert (again.stdout, box.calls()) == ("", [])
+    (box.folder / "tools/locks/asr.txt").write_text(
+        f"# {platform.machine()} 3.11: 17 packages, 9 MB\n"
+    )
+    assert "17 packages" in box.run("test").stdout
+    assert (box.folder / "build/asr/model").exists()
+
+
+def test_speech_models_that_cannot_be_fetched_keep_no_test_from_running(box: Box) -> None:
+    assert box.run("test", SPEECH="no").returncode == 0
+    (box.folder / "pip-says").write_text("ERROR: No matching distribution found\n")
+    (box.folder / "pip-code").write_text("1")
+    done = box.run("test")
+    assert done.returncode == 0
+    assert done.stderr.startswith("ERROR: No matching distribution found\nsetup test: the speech")
+    assert "the tests that need them will be skipped" in done.stderr
+    assert done.stderr.endswith("to try again: make setup\n")
+    assert not list(box.folder.glob("build/asr*"))
+    (box.folder / "pip-code").write_text("0")
+    assert box.run("test").stderr == ""
+    assert (box.folder / "build/asr/.lock").exists()
+
+
+def test_a_machine_without_wheels_of_the_speech_models_is_not_told_of_them(box: Box) -> None:
+    assert box.run("test", SPEECH="no").returncode == 0
+    (box.folder / "tools/locks/asr.txt").write_text("# armv7l 3.11: 16 packages, 250.0 MB\n")
+    done = box.run("test")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_a_broker_is_installed_for_whoever_asks_for_one(box: Box) -> None:

@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "cloud": ("story-cloud", "hatchling", "pypinyin"),
     "test": ("story-agent[dev,gpio,mic,wake]", "story-cloud[hsm]"),
 }
-# What is pinned beyond these: the speech models of story-cloud[asr], which no test needs.
+# What is pinned beyond these: the speech models of story-cloud[asr], which `make test` keeps in build/asr, for their own tests.
 REST = "asr"
 SITE = "site"
 # Without a wheel on the index: built with the pinned setuptools, once that is installed.

