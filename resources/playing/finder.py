@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
 from resources.playing.events import AwayError, Kind, RefusedOrderError
-from resources.playing.queue import QUEUE_LIMIT, Joined, Opener, Queue
+from resources.playing.queue import QUEUE_LIMIT, Joined, Opener, Queue, Track
 from wire.errors import show
 from wire.text import fold
 
@@ -56,6 +56,13 @@ class Finder:
         except UnavailableError as error:
             raise (AwayError if "://" in name else UnavailableError)(str(error)) from error
         raise RefusedOrderError(Kind.NOT_FOUND, f"play: got {show(name)}, which is no title")
+
+
+def find_track(queue: Queue, wanted: Track | None) -> Queue | None:
+    """Return ``queue`` at a track, None if it does not have that."""
+    numbers = (number for number, track in enumerate(queue.tracks) if track == wanted)
+    number = next(numbers, None)
+    return None if number is None else queue.jump(number)
 
 
 def find_in(queue: Queue, to: int | str) -> Queue:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 from resources.playing.events import Kind, RefusedOrderError
-from resources.playing.finder import Finder, find_in
+from resources.playing.finder import Finder, find_in, find_track
 from resources.playing.orders import Add, Command, Jump, Order, Play
 from resources.playing.positions import Positions
 from resources.playing.programme import Programme, Target
@@ -47,6 +48,15 @@ class Targets:
             # Not from what plays, but from what is about to.
             return self.moved(order)
         return None
+
+    async def as_it_is(self, target: Target) -> Target:
+        """Return a title of the queue in the queue as it is by now: what was added since it was looked for stays."""
+        queue, then = self._programme.queue, target.queue
+        is_same = queue.tracks is then.tracks and (queue.order is None) == (then.order is None)
+        if is_same or queue.current is None:
+            return target
+        found = await asyncio.to_thread(find_track, queue, then.current)
+        return target if found is None else replace(target, queue=found)
 
     async def _found(self, order: Play) -> Target:
         """Return what a family wants to hear: a folder at the title that it was left at."""

@@ -35,6 +35,7 @@ from resources.playing.orders import (
     Add,
     Command,
     Forget,
+    Jump,
     Keep,
     Order,
     Play,
@@ -350,6 +351,8 @@ class Teller:
 
     async def _start(self, order: Order, target: Target, number: int) -> None:
         """Start what an order names; a mode that it sets as well is stored first, or it is refused."""
+        if isinstance(order, Jump) or order in STEPS:
+            target = await self._wins.unless_newer(number, self._targets.as_it_is(target))
         before, mode = self.memory.mode, order.mode if isinstance(order, Play) else None
         if mode is None:
             await self._programme.start_near(target, number)

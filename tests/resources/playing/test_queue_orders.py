@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 import resources.playing.queue
+import resources.playing.targets
 from machine.errors import RefusedError, UnavailableError
 from resources.playing.events import Changed, Ended, Started
+from resources.playing.finder import find_in
 from resources.playing.orders import SetMode
 from resources.playing.positions import Positions
-from resources.playing.queue import PlayMode
+from resources.playing.queue import PlayMode, Queue
 from resources.playing.resume import Choice
 from tests.resources.parts import DEADLINE, Bench, make_sounds
 
@@ -40,6 +43,11 @@ async def ends(bench: Bench) -> str:
     """Let the track end, and return the title that follows."""
     bench.player.on_end(None)
     return await bench.change()
+
+
+def is_waited_for(bench: Bench) -> bool:
+    """Return whether an order waits for the one that is carried out."""
+    return bool(bench.teller._programme.lock._waiters)
 
 
 async def rest(bench: Bench) -> list[str]:
@@ -166,6 +174,62 @@ async def test_a_jump_plays_a_title_of_the_queue(bench: Bench, to: int | str, ti
     else:
         await order(bench, {"jump": to})
     assert await bench.point.get() == title
+
+
+def hold_jumps(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, threading.Event]:
+    """Hold a jump while its title is looked for: from the first event until the test sets the second."""
+    looks, found = asyncio.Event(), threading.Event()
+    loop, look = asyncio.get_running_loop(), find_in
+
+    def held(queue: Queue, to: int | str) -> Queue:
+        loop.call_soon_threadsafe(looks.set)
+        assert found.wait(DEADLINE)
+        return look(queue, to)
+
+    monkeypatch.setattr(resources.playing.targets, "find_in", held)
+    return looks, found
+
+
+@pytest.mark.parametrize("mode", ["order", "shuffle"])
+async def test_what_is_added_while_a_jump_is_looked_for_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    await bench.point.put("a")
+    looks, found = hold_jumps(monkeypatch)
+    jumping = asyncio.create_task(order(bench, {"jump": "d"}))
+    await asyncio.wait_for(looks.wait(), DEADLINE)
+    await order(bench, {"add": "x"})
+    await bench.point.put(json.dumps({"mode": mode}))
+    found.set()
+    await jumping
+    played = await rest(bench)
+    assert played[0] == "d"
+    assert "x" in played
+    assert len(played) == (2 if mode == "order" else len(set(played)))
+
+
+async def test_what_waits_to_be_added_is_given_up_for_a_jump(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, found = hold_jumps(monkeypatch)
+    bench.player.loading = asyncio.Event()
+    loading = asyncio.create_task(bench.point.put("b"))
+    while bench.player.played[-1:] != ["b"]:
+        await asyncio.sleep(0)
+    adding = asyncio.create_task(order(bench, {"add": "x"}))
+    await asyncio.sleep(0)  # it came before
+    jumping = asyncio.create_task(order(bench, {"jump": "d"}))
+    await asyncio.wait_for(looks.wait(), DEADLINE)
+    async with asyncio.timeout(DEADLINE):
+        while not is_waited_for(bench):
+            await asyncio.sleep(0)
+    found.set()
+    for given_up in (loading, adding):
+        with pytest.raises(UnavailableError, match="given up"):
+            await given_up
+    bench.player.loading.set()
+    await jumping
+    assert await rest(bench) == ["d"]
 
 
 async def test_a_jump_to_nothing_leaves_what_plays(bench: Bench) -> None:
