@@ -144,9 +144,10 @@ sim-night: setup
 sim-storage: setup
 	@$(BIN)/python -m tools.sim.storage --length $(or $(LENGTH),3)
 
-# Bugs are put into the product one after another, and looked for; ONLY=TEXT, SEEDS=N at most for each, WRITE=FILE.
+# Bugs are put into the product one after another, and looked for; ONLY=TEXT, SEEDS=N at most for each. It goes on where it stopped, by
+# WRITE=FILE (build/planted.md); ANEW=1 begins again, PAGE=1 puts the rows into docs/simulation.md.
 sim-planted: setup
-	@$(BIN)/python -m tools.sim.planted --seeds $(or $(SEEDS),500) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write $(WRITE))
+	@$(BIN)/python -m tools.sim.planted --seeds $(or $(SEEDS),500) $(if $(ONLY),--only "$(ONLY)") $(if $(WRITE),--write $(WRITE)) $(if $(ANEW),--anew) $(if $(PAGE),--page)
 
 # What a machine's diagnosis says of its days, again in the simulation: BUNDLE=story-agent-diag-….tar.gz. HOURS=N: the last of them.
 replay: setup

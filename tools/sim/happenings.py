@@ -12,7 +12,7 @@ from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.hands_free import say_word, trouble
 from tools.sim.machine import TITLES, Faulty
-from tools.sim.people import begin, by_app, by_hand, crowd, forged
+from tools.sim.people import adders, begin, by_app, by_hand, crowd, forged
 from tools.sim.repository import VERSIONS
 from wire.rules import DAY_MINUTES, show_minute
 
@@ -76,6 +76,7 @@ happening("speak")(speak)
 happening("wake word")(say_word)
 happening("wake process")(trouble)
 happening("crowd")(crowd)
+happening("adders")(adders)
 happening("forged")(forged)
 HAPPENINGS.update(cloud_side.HAPPENINGS)
 
@@ -409,6 +410,14 @@ def _stuck_mixer(world: World, chance: float) -> None:
     _for_a_while(world, "stuck mixer", 30 + 300 * chance, undo)
 
 
+@happening("loud and stuck")
+def _loud_and_stuck(world: World, chance: float) -> None:
+    """Let somebody turn the knob beyond the limit while the mixer takes no level: it is put back once that works."""
+    by_hand(world, "volume_limits", "max=8", local=False)
+    world.later(5.0, lambda: _stuck_mixer(world, chance / 2))
+    world.later(10.0, lambda: world.machine.sounds.turn(0.9 + chance / 10))
+
+
 @happening("broken track")
 def _broken(world: World, chance: float) -> None:
     sounds = world.machine.sounds
@@ -456,6 +465,17 @@ def _repository(world: World, chance: float) -> None:
         web.breaks, web.missing, web.spoils = 0.0, False, False
 
     _for_a_while(world, "repository", 120 + 1200 * chance, undo)
+
+
+@happening("other packages")
+def _other_packages(world: World, chance: float) -> None:
+    """Let the server have another build of each version in the signed one's place: as long, whole, and of the same name."""
+    world.web.replaces = True
+
+    def undo() -> None:
+        world.web.replaces = False
+
+    _for_a_while(world, "other packages", 120 + 1200 * chance, undo)
 
 
 @happening("on battery")

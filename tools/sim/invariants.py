@@ -82,6 +82,7 @@ class View:
         ran_dry: after how many seconds of running an empty battery ended it.
         late: commands that were carried out after their deadline or their refusal.
         twice: commands that were carried out a second time.
+        ended: why processes ended by themselves; ``failed``: orders whose handler did.
     """
 
     now: float = 0.0
@@ -108,6 +109,7 @@ class View:
     twice: Sequence[str] = ()
     ran_dry: Sequence[float] = ()
     ended: Sequence[str] = ()
+    failed: Sequence[str] = ()
     dead_since: float | None = None
     loud_since: float | None = None
     awake_since: float | None = None
@@ -262,7 +264,9 @@ def nothing_is_done_twice(view: View) -> str | None:
 
 
 def nothing_crashes(view: View) -> str | None:
-    """A process ends by itself only for a restart."""
+    """A process ends by itself only for a restart, and no order's handler by a bug."""
+    if view.failed:
+        return f"an internal error was answered: {view.failed[0]}"
     return f"it ended: {view.ended[0]}" if view.ended else None
 
 

@@ -7,8 +7,10 @@ what its player is told to load. Titles alone count: a chime that proves the sou
 from __future__ import annotations
 
 import os
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from resources.playing.events import Stopped
 from resources.playing.orders import Add, Command, Jump, Order, Play, SetMode
 from resources.playing.queue import PlayMode
 from resources.playing.teller import Teller
@@ -35,6 +37,11 @@ def decides(order: Order) -> bool:
     return isinstance(order, Play | Jump) or is_step
 
 
+def replaces(order: Order) -> bool:
+    """Return whether an order may put another queue in place of the one that plays."""
+    return isinstance(order, Play) or order in {Command.STOP, Command.RESUME, Command.RESTART}
+
+
 def stem(source: str) -> str:
     """Return a file's name without folder and suffix."""
     return os.path.splitext(os.path.basename(source))[0]  # noqa: PTH119, PTH122  # at each look
@@ -56,6 +63,9 @@ class LastOrder:
         self._has_ended = False
         self._loading = 0
         self._again: str | None = None
+        self._replacing = 0
+        self._length = 0
+        """How many titles the queue has at least: what was added stays until another one takes its place."""
         machine.sounds.hears = self
 
     def gone(self) -> None:
@@ -63,6 +73,7 @@ class LastOrder:
         self._newest += 1
         self._done, self._wanted, self._loading = self._newest, UNKNOWN, 0
         self._again = None
+        self._replacing = self._length = 0
 
     # Of the teller.
 
@@ -74,7 +85,31 @@ class LastOrder:
             return 0
         self._newest += 1
         self._wanted, self._has_ended, self._again = UNKNOWN, False, None
+        if replaces(order):
+            self._replacing += 1
+            self._length = 0
         return self._newest
+
+    def over(self, order: Order) -> None:
+        """Note that nothing more is done for an order."""
+        if replaces(order):
+            self._replacing = max(0, self._replacing - 1)
+
+    def stopped(self) -> None:
+        """Hear that the queue is empty."""
+        self._length = 0
+
+    def has(self, order: Order, length: int) -> None:
+        """Note how many titles the queue has once an order was carried out."""
+        if self._replacing:
+            return
+        if length < self._length:
+            self.broken.append(
+                f"titles were answered as added, and the queue has {length}, not {self._length}"
+            )
+            self._length = 0
+        if isinstance(order, Add):
+            self._length = max(self._length, length)
 
     def done(self, order: Order, number: int) -> None:
         """Note that an order was carried out, before whoever gave it has the answer."""
@@ -142,14 +177,25 @@ class LastOrder:
 def watch_teller(watching: Callable[[], LastOrder | None]) -> None:
     """Tell of all orders that a teller gets, for the rest of the process."""
     obey = Teller.obey
+    heard: weakref.WeakSet[Teller] = weakref.WeakSet()
 
     async def noted_obey(self: Teller, order: Order, *, reported: bool = False) -> None:
         machine = CURRENT_MACHINE.get()
         known = None if machine is None or machine.life is None else watching()
-        number = 0 if known is None else known.begin(order)
-        await obey(self, order, reported=reported)
-        if known is not None and number:
+        if known is None:
+            await obey(self, order, reported=reported)
+            return
+        if self not in heard:
+            heard.add(self)
+            self.subscribe(lambda event: known.stopped() if isinstance(event, Stopped) else None)
+        number = known.begin(order)
+        try:
+            await obey(self, order, reported=reported)
+        finally:
+            known.over(order)
+        if number:
             known.done(order, number)
+            known.has(order, len(self._programme.queue))  # its state
 
     Teller.obey = noted_obey  # type: ignore[method-assign]
 

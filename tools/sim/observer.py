@@ -143,6 +143,7 @@ class Observer:
             late=self.late,
             twice=self.twice,
             ended=[*machine.ended, *self.world.cloud.ended],
+            failed=self.promises.failed,
         )
         if machine.life is not None and machine.agent is not None:
             view.alive, view.running = True, machine.running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import functools
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 CROWD_SECONDS, WAY_SECONDS = 0.3, 0.1
 # A title is sent to its last second; so long before the sleep timer's end it begins to fade.
 LAST_SECONDS, TIMER_SECONDS = 1.0, 60.0
+# A title plays after so long, and others add to what follows it.
+PLAYS_SECONDS = 2.0
 
 
 def by_hand(world: World, name: str, value: str, *, local: bool = True) -> None:
@@ -109,3 +112,15 @@ def crowd(world: World, chance: float) -> None:
         value = rng.choice([*TITLES[:4], "next", "previous", "stop", "pause", "resume", "restart"])
         work = functools.partial(give, world, "play", value)
         world.later(max(0.0, at - way), work)
+
+
+def adders(world: World, chance: float) -> None:
+    """Let several add titles to what plays within milliseconds, while others go to another title of it."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    by_hand(world, "play", rng.choice(TITLES), local=False)
+    for _ in range(rng.randint(4, 10)):
+        action = rng.choice(["add", "next", "jump", "jump"])
+        value = json.dumps({action: rng.choice(TITLES)})
+        give, way = rng.choice([(by_hand, 0.0), (at_home, 0.0), (by_app, WAY_SECONDS)])
+        at = PLAYS_SECONDS + rng.uniform(0.0, CROWD_SECONDS)
+        world.later(at - way, functools.partial(give, world, "play", value))

@@ -1,8 +1,8 @@
 """Bugs that are put into the product on purpose, by name: each must be found (docs/simulation.md).
 
-    python -m tools.sim.planted [--only NAME] [--seeds N] [--write FILE]
+    python -m tools.sim.planted [--only NAME] [--seeds N] [--write FILE] [--anew] [--page]
 
-Each is a change of one module's text, applied when that is imported, in a process of its own; nothing is written to
+It goes on where it stopped: each row is in FILE as soon as it is known. Each bug is a change of one module's text, applied when that is imported, in a process of its own; nothing is written to
 the tree. The exhaustive cuts of `tools.sim.storage` look for it, or the seeds of `tools.sim`. Exit code 0 only if
 all are found.
 """
@@ -17,18 +17,21 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.sim.planted_table import NOT_FOUND, Row, of_page, read, render, with_rows
+
+PAGE = Path("docs/simulation.md")
 VARIABLE = "SIM_PLANTED"
 # The link of the seeds that look for a bug; "": each seed's own.
-LINKS = {"seeds": "", "mqtt": "mqtt"}
+LINKS = {"seeds": "", "coap": "coap", "mqtt": "mqtt"}
 
 
 @dataclass(frozen=True, slots=True)
 class Plant:
-    """A bug: in ``module``, ``old`` becomes ``new``; ``by`` is "storage KIND LENGTH", or "seeds" (each with its own link) or "mqtt" and, for other days than the usual, HOURS DENSITY SETTLE."""
+    """A bug: in ``module``, ``old`` becomes ``new``; ``by`` is "storage KIND LENGTH", or "seeds" (each with its own link), "coap" or "mqtt" and, for other days than the usual, HOURS DENSITY SETTLE."""
 
     name: str
     module: str
@@ -56,7 +59,7 @@ PLANTS = (
     Plant("a forgotten title keeps its beat", "resources.playing.position_store", "            self._beats.clear()", "            pass", "storage positions 2"),
     Plant("the floor of time is written in its place", "base.clock", "write_atomically(self._path, ", "self._path.write_bytes(", "storage trusted time 1"),
     Plant("a report is finished before it is sent", "agent.link.delivery", "        await _send(link, batch)\n        await outbox.finish(batch, at_once=False)", "        await outbox.finish(batch, at_once=False)\n        await _send(link, batch)", "seeds"),
-    Plant("a dead peer is waited for 1000 times as long", "transport.liveness", "PATIENCE_SECONDS = 7.0", "PATIENCE_SECONDS = 7000.0", "seeds"),
+    Plant("a dead peer is waited for 1000 times as long", "transport.liveness", "PATIENCE_SECONDS = 7.0", "PATIENCE_SECONDS = 7000.0", "coap"),
     Plant("the link waits 1000 times as long", "agent.link.pace", "        return min(seconds, TRIAL_SECONDS) if self._on_trial() else seconds", "        return 1000 * seconds", "seeds"),
     Plant("the outbox is not delivered after a busy cloud", "agent.link.delivery", "            if await _ends_within(link, _wait_after(error, backoff)):", "            return\n            if await _ends_within(link, _wait_after(error, backoff)):", "seeds"),
     Plant("a knob is looked at 1000 times as rarely", "agent.watch", "WATCH_SECONDS = 60.0", "WATCH_SECONDS = 60000.0", "seeds"),
@@ -180,23 +183,65 @@ def _run(arguments: Sequence[str], name: str) -> subprocess.CompletedProcess[str
     )  # fmt: skip
 
 
-def look_for(plant: Plant, seeds: int, first: int = 1) -> tuple[bool, str]:
-    """Return whether a bug is found, and how: by seeds from ``first`` on, of which one must not fail without it."""
+def look_for(plant: Plant, seeds: Iterable[tuple[int, int]]) -> str:
+    """Return how a bug is found, "" if it is not: by the first of ``seeds`` (first and how many) that does not fail without it too."""
     kind, _, rest = plant.by.partition(" ")
-    if kind in LINKS:
-        days = [*_days(plant), "--link", LINKS[kind]]
-        words = ["tools.sim", "--first", str(first), "--seeds", str(seeds), *days, "--stop"]
+    if kind not in LINKS:
+        subject, _, length = rest.rpartition(" ")
+        done = _run(["tools.sim.storage", "--only", subject, "--length", length], plant.name)
+        return next(
+            (line.strip() for line in done.stdout.splitlines() if line.startswith("  ")), ""
+        )
+    return next(filter(None, (_look_in(plant, first, count) for first, count in seeds)), "")
+
+
+def _look_in(plant: Plant, first: int, count: int) -> str:
+    """Return how the first of these seeds fails that does not without the bug, "" if there is none."""
+    days = [*_days(plant), "--link", LINKS[plant.by.partition(" ")[0]]]
+    end = first + count
+    while first < end:
+        words = ["tools.sim", "--first", str(first), "--seeds", str(end - first), *days, "--stop"]
         done = _run(words, plant.name)
         found = re.search(r"^seed (\d+) fails.*", done.stdout, re.MULTILINE)
         if found is None:
-            return False, done.stderr[-200:] if "seeds, " not in done.stdout else ""
-        if _run(["tools.sim", "--seed", found[1], *days], "").returncode:
-            return False, f"{found[0]}, and without it too"
-        return True, found[0]
-    subject, _, length = rest.rpartition(" ")
-    done = _run(["tools.sim.storage", "--only", subject, "--length", length], plant.name)
-    line = next((line.strip() for line in done.stdout.splitlines() if line.startswith("  ")), "")
-    return bool(line), line or done.stderr[-200:]
+            if "seeds, " not in done.stdout:
+                raise SystemExit(f"planted: {plant.name}: {done.stderr[-500:]}")
+            return ""
+        if not _run(["tools.sim", "--seed", found[1], *days], "").returncode:
+            return found[0]
+        print(f"{found[0]}, without the bug too: {' '.join(days)}", file=sys.stderr, flush=True)
+        first = int(found[1]) + 1
+    return ""
+
+
+class Search:
+    """Looks for bugs one after another, and writes down each as soon as it is known."""
+
+    def __init__(self, file: Path, page: Path) -> None:
+        """Go on with the rows of ``file``; seeds that found a bug by the rows of ``page`` are tried first."""
+        self._file = file
+        self.rows = read(file.read_text("utf-8")) if file.exists() else {}
+        self._before = read(of_page(page.read_text("utf-8")))
+        told = subprocess.run(
+            ["git", "rev-parse", "--short=8", "HEAD"], capture_output=True, text=True, check=True
+        )  # fmt: skip
+        self._commit = told.stdout.strip()
+
+    def look(self, plant: Plant, first: int, seeds: int) -> Row:
+        """Look for one bug, unless its row is known."""
+        known = self.rows.get(plant.name)
+        if known is not None and known.is_found and known.by == plant.by:
+            return known
+        before = self._before.get(plant.name)
+        hint = None if before is None else before.seed
+        tries = [] if hint is None else [(hint, 1)]
+        how = look_for(plant, [*tries, (first, seeds)])
+        nothing = f"{NOT_FOUND} in seeds {first} to {first + seeds - 1}"
+        row = self.rows[plant.name] = Row(plant.name, plant.by, how or nothing, self._commit)
+        names = [each.name for each in PLANTS]
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(render(names, self.rows) + "\n", "utf-8")
+        return row
 
 
 def main() -> int:
@@ -207,19 +252,22 @@ def main() -> int:
     parser.add_argument("--only", default="", help="a part of the names")
     parser.add_argument("--seeds", type=int, default=500, help="at most")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
-    parser.add_argument("--write", type=Path, help="a file for the table")
+    parser.add_argument("--write", type=Path, default=Path("build/planted.md"), help="the rows")
+    parser.add_argument("--anew", action="store_true", help="look for what is found there again")
+    parser.add_argument("--page", action="store_true", help=f"put the rows into {PAGE}")
     options = parser.parse_args()
-    rows, missed = ["| bug | found by | how |", "|---|---|---|"], 0
+    if options.anew:
+        options.write.unlink(missing_ok=True)
+    search = Search(options.write, PAGE)
+    missed = 0
     for plant in PLANTS:
-        if options.only not in plant.name:
-            continue
-        is_found, how = look_for(plant, options.seeds, options.first)
-        missed += not is_found
-        text = how[:160].replace("|", "/") if is_found else "**not found** " + how[:160]
-        rows.append(f"| {plant.name} | {plant.by} | {text} |")
-        print(rows[-1], flush=True)
-    if options.write:
-        options.write.write_text("\n".join([*rows, ""]), "utf-8")
+        if options.only in plant.name:
+            row = search.look(plant, options.first, options.seeds)
+            missed += not row.is_found
+            print(row, flush=True)
+    if options.page:
+        names = [plant.name for plant in PLANTS]
+        PAGE.write_text(with_rows(PAGE.read_text("utf-8"), names, search.rows), "utf-8")
     return 1 if missed else 0
 
 

@@ -62,6 +62,8 @@ class Promises:
         self._machine, self._now = machine, now
         self.kept: dict[str, str] = {}
         self.broken: list[str] = []
+        self.failed: list[str] = []
+        """Orders whose handler ended by a bug."""
         self.cancelled: set[str] = set()
         self.answers: Counter[str] = Counter()
         """How often each data point's orders were answered with which code."""
@@ -96,6 +98,8 @@ class Promises:
         """Note an order's answer, before whoever asked has it."""
         name, is_done = order.name, code == Code.CHANGED
         self.answers[f"{name} {'done' if is_done else 'not done'}"] += 1
+        if code == Code.INTERNAL_SERVER_ERROR:
+            self.failed.append(f"{name} {text}")
         if name in KEPT and self.is_alone(order):
             # A microphone that was turned off is off, whatever the card says; until when, the answer says.
             before = None if name == "microphone" else order.before

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 PRODUCT = "story-machine"
 VERSIONS = ("1.1.0", "1.2.0", "1.3.0", "1.4.0")
 PACKAGE_BYTES = 60_000
+# Of another build: what follows a package to the signed length is zeros, which gzip passes over.
+SHORTER_BYTES = 200
 # Seconds until a read of the product's HTTP client fails (`ota.fetch.source.WebSettings`).
 READ_SECONDS = 30.0
 CHUNK = 16 * 1024
@@ -64,6 +66,8 @@ class Repository:
         self.offered: dict[str, Offered] = {}
         self.contents: dict[str, dict[str, bytes]] = {}
         """The files of each version below lib/."""
+        self.others: dict[str, bytes] = {}
+        """By the path of each package: another build of that version, as long as the signed one."""
         for version in VERSIONS:
             self._add(version)
         roles.publish()
@@ -78,16 +82,18 @@ class Repository:
         path = f"targets/{PRODUCT}/{sha256}.{version}.tar.gz"
         md5 = hashlib.md5(data).hexdigest()  # noqa: S324  # as the order has it
         self.offered[version] = Offered(version, path, len(data), md5, sha256)
+        other = make_package(version, f"another {version}", PACKAGE_BYTES - SHORTER_BYTES)
+        self.others[path] = other + bytes(len(data) - len(other))
 
 
-def make_package(version: str) -> bytes:
-    """Return a release that holds next to nothing, and is large enough to be broken off."""
+def make_package(version: str, content: str = "", size: int = PACKAGE_BYTES) -> bytes:
+    """Return a release that holds next to nothing, and is large enough to be broken off; ``content`` makes it another one."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "module.py"
-        source.write_bytes(random.Random(version).randbytes(PACKAGE_BYTES))  # noqa: S311  # a simulation
+        source.write_bytes(random.Random(content or version).randbytes(size))  # noqa: S311  # a simulation
         info = ReleaseInfo(
             product=PRODUCT, version=version, requires_python=">=3.11", requires=(),
-            packages=("agent", "ota"), unpacked_bytes=2 * PACKAGE_BYTES,
+            packages=("agent", "ota"), unpacked_bytes=2 * size,
         )  # fmt: skip
         package = Path(folder) / "package.tar.gz"
         build_package(
@@ -144,7 +150,7 @@ class SimWeb:
         """Serve ``repository``."""
         self.repository, self.net, self.rng = repository, net, rng
         self.breaks = 0.0
-        self.missing = self.spoils = False
+        self.missing = self.spoils = self.replaces = False
 
     def spoil(self, part: bytes) -> bytes:
         """Return a part of what is sent, with a bit of another value now and then if the network ``spoils`` it."""
@@ -176,6 +182,8 @@ class SimWeb:
         data = self.repository.files.get(path)
         if data is None or (self.missing and path.startswith("targets/")):
             return SimBody(self, url, 404, b"", {})
+        if self.replaces:
+            data = self.repository.others.get(path, data)
         etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
         wanted = (headers or {}).get("Range", "")
         if not wanted.startswith("bytes=") or not wanted.endswith("-"):

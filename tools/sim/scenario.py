@@ -39,6 +39,7 @@ ADDED = {
     "stuck mixer": 2, "full cloud": 2, "many orders": 2, "sent again": 6,
     "second thoughts": 2, "tunnel": 2, "crowd": 12,
     "wake word": 10, "wake process": 3, "forged": 4, "short day": 3,
+    "adders": 6, "loud and stuck": 2, "other packages": 3,
 }  # fmt: skip
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {

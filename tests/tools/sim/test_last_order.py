@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resources.playing.orders import Command, Order, Play, Seek
+from resources.playing.orders import Add, Command, Jump, Order, Play, Seek
 from tools.sim.last_order import LastOrder
 
 ONE, TWO = "/media/story 01.mp3", "/media/story 02.mp3"
@@ -136,3 +136,40 @@ def test_what_is_to_be_repeated_is_replaced_by_an_order_from_before_its_end_alon
     world.load(TWO)
     told = [] if under_way else ["story 01 is to be repeated, and story 02 is loaded"]
     assert world.orders.broken == told
+
+
+def add(world: World, length: int) -> None:
+    order = Add(("story 01",), next=True)
+    world.orders.done(order, world.orders.begin(order))
+    world.orders.has(order, length)
+
+
+def jump(world: World, length: int) -> None:
+    world.obey(Jump("story 02"), TWO)
+    world.orders.has(Jump("story 02"), length)
+
+
+def test_what_was_added_and_is_gone_by_a_jump_is_found() -> None:
+    world = World()
+    add(world, 9)
+    add(world, 10)
+    jump(world, 10)
+    assert world.orders.broken == []
+    jump(world, 9)
+    assert world.orders.broken == ["titles were answered as added, and the queue has 9, not 10"]
+
+
+@pytest.mark.parametrize("order", [Play("story 01"), Command.STOP, Command.RESUME], ids=str)
+def test_what_was_added_may_be_gone_by_an_order_for_something_else(order: Order) -> None:
+    world = World()
+    add(world, 9)
+    number = world.orders.begin(order)
+    jump(world, 1)
+    add(world, 2)  # into which queue is not known
+    world.orders.over(order)
+    jump(world, 1)
+    assert number
+    add(world, 3)
+    world.orders.stopped()
+    jump(world, 1)
+    assert world.orders.broken == []

@@ -186,6 +186,7 @@ LOST = {("e", 4): "volume"}
         ({"late": ["PUT play"]}, "nothing_is_late"),
         ({"twice": ["PUT play"]}, "nothing_is_done_twice"),
         ({"ended": ["KeyError"]}, "nothing_crashes"),
+        ({"failed": ["play a"]}, "nothing_crashes"),
         ({"ran_dry": [3600.0]}, "battery_is_heeded"),
         ({"dead_since": 900.0}, "the_dead_are_noticed"),
         ({"loud_since": 900.0}, "volume_is_limited"),

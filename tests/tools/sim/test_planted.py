@@ -1,0 +1,47 @@
+"""The table of planted bugs: its rows and its place in the page; what some of them need of the world."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from tools.sim.planted_table import Row, TableError, of_page, read, render, with_rows
+from tools.sim.repository import VERSIONS, Repository
+
+FOUND = Row("no lock", "seeds", "seed 7 fails after 60 s: done_is_done: it is not", "12345678")
+LOST = Row("no bound", "mqtt", "**not found** in seeds 1 to 9", "12345678")
+
+
+def test_rows_are_read_as_they_were_written() -> None:
+    rows = {row.name: row for row in (FOUND, LOST)}
+    assert read(render(rows, rows)) == rows
+    assert (FOUND.seed, FOUND.is_found) == (7, True)
+    assert (LOST.seed, LOST.is_found) == (None, False)
+    long = Row("a", "storage task 1", "task: " + "a | b " * 100, "1")
+    assert len(read(str(long))["a"].how) <= 160
+
+
+def test_new_rows_take_the_place_of_old_ones_in_the_order_of_the_bugs() -> None:
+    page = f"# Page\n\n<!-- planted: begin -->\n{render(['no lock'], {'no lock': FOUND})}\n<!-- planted: end -->\nrest\n"
+    newer = Row("no lock", "seeds", "seed 9 fails", "87654321")
+    told = with_rows(page, ["no bound", "no lock"], {"no bound": LOST, "no lock": newer})
+    assert list(read(of_page(told)).values()) == [LOST, newer]
+    assert told.endswith("<!-- planted: end -->\nrest\n")
+    assert with_rows(page, ["no lock"], {}) == page
+
+
+def test_what_is_no_table_is_refused() -> None:
+    with pytest.raises(TableError, match="no table"):
+        of_page("# Page")
+    with pytest.raises(TableError, match="no row of a planted bug"):
+        read("| a | b |")
+
+
+def test_another_build_of_a_version_is_as_long_whole_and_different() -> None:
+    repository = Repository()
+    assert len(repository.others) == len(VERSIONS)
+    for path, other in repository.others.items():
+        signed = repository.files[path]
+        assert len(other) == len(signed)
+        assert gzip.decompress(other) != gzip.decompress(signed)
