@@ -100,19 +100,21 @@ test-cuts: setup
 	@$(BIN)/python -m tests.vm.player --images $(VM)/player --write $(VM)/player.md
 
 # Every report arrives once, through connections cut at random bytes and kill -9 of devices and cloud; a few
-# minutes. REPORTS=N; DEVICES=N share them; LINK=coap or mqtt (docs/adr/0034); TOGETHER=N: so many are put at once.
+# minutes. REPORTS=N; DEVICES=N share them; LINK=coap or mqtt (docs/adr/0034); TOGETHER=N: so many are put at once; CUT=N: bytes at most until a cut.
 report-proof: setup
-	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --devices $(or $(DEVICES),1) --link $(or $(LINK),coap) --together $(or $(TOGETHER),1)
+	@$(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),2500) --devices $(or $(DEVICES),1) --link $(or $(LINK),coap) --together $(or $(TOGETHER),1) $(if $(CUT),--cut-bytes $(CUT))
 
 # Updates of real processes, killed at random moments, on disks that fill (docs/mutation.md). KILLS=N; BEFORE=1: from the version that was released before.
 kill-proof: setup
 	@$(BIN)/python -m tools.kill_proof --kills $(or $(KILLS),100) $(if $(BEFORE),--before)
 
-# All proofs with real processes under faults, one after the other: a night (docs/mutation.md). KILLS=N and REPORTS=N of each.
+# All proofs with real processes under faults, one after the other: a night. What was run becomes rows of docs/mutation.md, also of one that is ended early (kill -TERM, or MINUTES=N for each proof).
+# REPORTS=N over each link, UPDATES=N in all.
+NIGHT = --night $(if $(MINUTES),--minutes $(MINUTES))
 black-box: setup
-	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),1000000) --devices 4 --together 50 --link $$link && \
+	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),1000000) --devices 8 --together 50 --cut-bytes 22000 --kill-seconds 30 --link $$link $(NIGHT) && \
 	  $(BIN)/python -m tools.report_proof --link $$link && $(BIN)/python -m tools.command_proof --link $$link || exit 1; done
-	@for base in "" --before; do $(BIN)/python -m tools.kill_proof --kills $(or $(KILLS),500) $$base || exit 1; done
+	@for base in "" --before; do $(BIN)/python -m tools.kill_proof --updates $$(($(or $(UPDATES),500) / 2)) $$base $(NIGHT) || exit 1; done
 
 lint: setup
 	$(BIN)/ruff format --check --quiet . || { echo "make test: some files are not formatted; run .venv/bin/ruff format ." >&2; exit 1; }

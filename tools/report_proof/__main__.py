@@ -1,23 +1,28 @@
 """Proves that no report is lost, invented or stored twice, through cuts and kills (docs/adr/0034).
 
-    python -m tools.report_proof [--link coap|mqtt] [--reports N] [--devices N] [--together N] [--seed N] [--write FILE]
+    python -m tools.report_proof [--link coap|mqtt] [--reports N] [--devices N] [--together N] [--cut-bytes N] [--minutes N] [--seed N] [--write FILE] [--night]
 
 A real staging cloud runs, and each device reaches it through a proxy that cuts each connection after a random number of
 bytes. A device is a process with the agent's outbox, delivery and link; it says each number on its standard output once
 the outbox has it. Devices and cloud are killed with kill -9 at random moments. When all is put, the outboxes empty, and the
 cloud's history is compared with what was said. With ``--together`` above one, so many reports are put at once, and a
-connection lives for LONG_CUT_BYTES, since a batch of reports has up to 16 KiB. Exit code 0 only if each report is stored
-once, under its device, and nothing else is.
+connection lives for LONG_CUT_BYTES, since a batch of reports has up to 16 KiB; ``--cut-bytes`` makes it shorter, for more cuts. An
+interrupt, or the end of ``--minutes``, ends it early: what was put until then arrives and is compared. Exit code 0 only if each
+report is stored once, under its device, and nothing else is.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from pathlib import Path
 
+from tools import black_box
+from tools.processes import ended_by_signals
 from tools.report_proof.proof import KILL_SECONDS, Proof
+from tools.report_proof.proxy import CUT_BYTES
 
 
 def _parse() -> argparse.Namespace:
@@ -28,12 +33,18 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--reports", type=int, default=2500, help="how many (default: 2500)")
     parser.add_argument("--devices", type=int, default=1, help="that share them (default: 1)")
     parser.add_argument("--together", type=int, default=1, help="reports put at once (default: 1)")
+    parser.add_argument("--cut-bytes", type=int, help="at most until a cut")
     parser.add_argument(
         "--kill-seconds", type=float, default=KILL_SECONDS[1], help="at most between two kills"
     )
+    parser.add_argument("--minutes", type=float, default=math.inf, help="put none after so many")
     parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
     parser.add_argument("--write", type=Path, help="a file for the result")
-    return parser.parse_args()
+    parser.add_argument("--night", action="store_true", help="add it to docs/mutation.md")
+    options = parser.parse_args()
+    if options.cut_bytes is not None and options.cut_bytes <= CUT_BYTES[0]:
+        parser.error(f"--cut-bytes: got {options.cut_bytes}, expected more than {CUT_BYTES[0]}")
+    return options
 
 
 def main() -> int:
@@ -41,10 +52,13 @@ def main() -> int:
     options = _parse()
     with tempfile.TemporaryDirectory(prefix="story-reports-") as folder:
         proof = Proof(
-            Path(folder), options.link, options.seed, options.together, options.devices
+            Path(folder), options.link, options.seed, options.together, options.devices, options.cut_bytes
         )  # fmt: skip
         try:
-            proof.run(options.reports, (KILL_SECONDS[0], options.kill_seconds))
+            with ended_by_signals(proof.stop):
+                proof.run(
+                    options.reports, (KILL_SECONDS[0], options.kill_seconds), options.minutes * 60
+                )
         finally:
             proof.close()
         proof.count()
@@ -52,6 +66,9 @@ def main() -> int:
     print(tally.report())
     if options.write:
         options.write.write_text(f"{tally.report()}\n")
+    if options.night:
+        kills, what = tally.device_kills + tally.cloud_kills, f"{black_box.REPORTS}, {options.link}"
+        black_box.add(what, len(tally.said), tally.cuts, kills, tally.wrong, tally.seconds)
     for name, numbers in (("lost", tally.lost), ("invented", tally.invented)):
         if numbers:
             print(f"{name}: {sorted(numbers)[:20]}")

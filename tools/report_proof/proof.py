@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sqlite3
 import sys
@@ -31,26 +32,48 @@ TELL_SECONDS = 60.0
 class Proof:
     """One run."""
 
-    def __init__(self, folder: Path, link: str, seed: int, together: int, devices: int = 1) -> None:
-        """Start the cloud, and flash the devices."""
+    def __init__(
+        self,
+        folder: Path,
+        link: str,
+        seed: int,
+        together: int,
+        devices: int = 1,
+        cut_bytes_max: int | None = None,
+    ) -> None:
+        """Start the cloud, and flash the devices; a connection is cut after ``cut_bytes_max`` at the latest."""
         self._chance = random.Random(seed)  # noqa: S311  # for moments, not secrets
         self._together, self._is_mqtt = together, link == "mqtt"
         self.tally = Tally()
+        self._stops = False
         self.bench = Bench(folder)
         self.bench.start_cloud(0, 0, mqtt=self._is_mqtt)
-        cut_bytes = CUT_BYTES if together == 1 else LONG_CUT_BYTES
+        least, most = CUT_BYTES if together == 1 else LONG_CUT_BYTES
+        cut_bytes = (least, cut_bytes_max or most)
         self.devices = [
             Device(self.bench, place, link, together, cut_bytes, self._chance, self.tally)
             for place in range(devices)
         ]
 
-    def run(self, count: int, kill_seconds: tuple[float, float] = KILL_SECONDS) -> None:
-        """Put ``count`` reports through kills, a share by each device, then let the rest arrive."""
+    def stop(self) -> None:
+        """Put no more: what is put arrives and counts."""
+        self._stops = True
+
+    def run(
+        self,
+        count: int,
+        kill_seconds: tuple[float, float] = KILL_SECONDS,
+        seconds: float = math.inf,
+    ) -> None:
+        """Put ``count`` reports through kills, a share by each device, for ``seconds`` at most; then let the rest arrive."""
         began = told = time.monotonic()
         each = -(-count // len(self.devices))
         for device in self.devices:
             device.start(each)
         while any(device.said < each for device in self.devices):
+            if self._stops or time.monotonic() - began > seconds:
+                self._put_no_more(each)
+                break
             self._wait_for_more(len(self.tally.said))
             time.sleep(self._chance.uniform(*kill_seconds))
             self._kill_one(each)
@@ -65,6 +88,14 @@ class Proof:
             time.sleep(0.1)
         self.tally.seconds = time.monotonic() - began
         self.tally.cuts = sum(device.proxy.cuts for device in self.devices)
+
+    def _put_no_more(self, each: int) -> None:
+        """Have each device that is not done put one more, and end once its outbox is empty."""
+        for device in self.devices:
+            if device.said < each:
+                device.kill()
+                self.tally.device_kills += 1
+                device.start(1)
 
     def _tell(self, seconds: float) -> None:
         cuts = sum(device.proxy.cuts for device in self.devices)

@@ -46,9 +46,14 @@ class Tally:
         return self.stored.total() - len(self.stored)
 
     @property
+    def wrong(self) -> int:
+        """How many reports are not stored once, under their device, or were never said; and how many devices died."""
+        return len(self.lost) + len(self.invented) + self.twice + self.of_others + self.died
+
+    @property
     def is_whole(self) -> bool:
-        """Whether each report that was said is stored once, under its device, and nothing else is, and no device died."""
-        return not (self.lost or self.invented or self.twice or self.of_others or self.died)
+        """Whether nothing is wrong."""
+        return not self.wrong
 
     def report(self) -> str:
         """Return the result in one paragraph."""

@@ -13,17 +13,16 @@ import argparse
 import os
 import re
 import resource
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tools.processes import ended_by_signals
 from tools.sim.nights import Night, NightsError, next_seed, read, with_night
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
@@ -148,7 +147,7 @@ def main(words: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
     stop_at = time.monotonic() + options.minutes * 60
     runs = Runs(batches(first, count, size), options.jobs, options.hours, stop_at)
     day = datetime.now(UTC).strftime("%Y-%m-%d")
-    with _ended_by_signals(runs):
+    with ended_by_signals(runs.stop):
         last, failed = runs.all()
     if not last:
         print("night: no batch was run to its end", file=sys.stderr)
@@ -158,19 +157,6 @@ def main(words: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
     document.write_text(with_night(document.read_text("utf-8"), night), "utf-8")
     print(night)
     return 1 if failed else 0
-
-
-@contextmanager
-def _ended_by_signals(runs: Runs) -> Iterator[None]:
-    before = {
-        sign: signal.signal(sign, lambda *_: runs.stop())
-        for sign in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)
 
 
 def _commit() -> str:
