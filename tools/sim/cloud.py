@@ -9,10 +9,11 @@ import functools
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util import LRUCache
 
@@ -28,6 +29,7 @@ from staging.store.models import (
     Device,
     OtaEventLine,
     OtaTask,
+    Package,
     Report,
     ReportEpoch,
 )
@@ -242,6 +244,21 @@ class Cloud:
         with contextlib.suppress(Exception):  # it is refused: an update runs, or it is not newer
             await self.database.write(ota.order_verification, uuid, package, now_ms())
             self.gateway.send_pending_order(uuid)
+
+    async def list_md5(self, known: Mapping[str, str]) -> None:
+        """Let the packages have these MD5s, by their versions, in the orders for them."""
+
+        def note(session: Any) -> None:
+            for version, md5 in known.items():
+                session.execute(
+                    update(Package)
+                    .where(Package.id == self.template.packages[version])
+                    .values(md5=md5)
+                )
+
+        if self.database is not None:
+            with contextlib.suppress(Exception):  # its disk is full, or it is killed
+                await self.database.write(note)
 
     # What its store holds, for the invariants.
 

@@ -469,11 +469,14 @@ def _repository(world: World, chance: float) -> None:
 
 @happening("other packages")
 def _other_packages(world: World, chance: float) -> None:
-    """Let the server have another build of each version in the signed one's place: as long, whole, and of the same name."""
+    """Let somebody who has no key put another build of each version, as long and whole, in the signed one's place, and the cloud list it."""
+    signed = {each.version: each.md5 for each in world.repository.offered.values()}
     world.web.replaces = True
+    begin(world, world.cloud.list_md5(world.repository.other_md5))
 
     def undo() -> None:
         world.web.replaces = False
+        begin(world, world.cloud.list_md5(signed))
 
     _for_a_while(world, "other packages", 120 + 1200 * chance, undo)
 

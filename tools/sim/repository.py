@@ -68,6 +68,8 @@ class Repository:
         """The files of each version below lib/."""
         self.others: dict[str, bytes] = {}
         """By the path of each package: another build of that version, as long as the signed one."""
+        self.other_md5: dict[str, str] = {}
+        """What a cloud has of those, by their versions."""
         for version in VERSIONS:
             self._add(version)
         roles.publish()
@@ -84,6 +86,7 @@ class Repository:
         self.offered[version] = Offered(version, path, len(data), md5, sha256)
         other = make_package(version, f"another {version}", PACKAGE_BYTES - SHORTER_BYTES)
         self.others[path] = other + bytes(len(data) - len(other))
+        self.other_md5[version] = hashlib.md5(self.others[path]).hexdigest()  # noqa: S324  # as the order has it
 
 
 def make_package(version: str, content: str = "", size: int = PACKAGE_BYTES) -> bytes:
