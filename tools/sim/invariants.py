@@ -6,6 +6,7 @@ A check returns what is wrong, in words; nothing means that all is well.
 from __future__ import annotations
 
 import errno
+import functools
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -236,10 +237,16 @@ def rollouts_keep_their_phases(view: View) -> str | None:
     return view.rollouts[0] if view.rollouts else None
 
 
+@functools.lru_cache(maxsize=4096)
+def _most_of(path: str) -> int:
+    """Return the most bytes that a file may have."""
+    return next(most for name, most in FILE_BYTES if name in path)
+
+
 def all_is_bounded(view: View) -> str | None:
     """Files, bytes, tasks, lines of the log and what waits stay within bounds."""
     for path, size in view.sizes.items():
-        if size > (most := next(most for name, most in FILE_BYTES if name in path)):
+        if size > (most := _most_of(path)):
             return f"{path} has {size} bytes, expected at most {most}"
     for count, most, what in (
         (view.files, FILES_MAX, "files in the state folder"),

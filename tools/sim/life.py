@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakSet
 
+# Tasks that a process has at rest: as many as that are not worth a look at which of them have ended.
+TASKS_AT_REST = 30
+
 
 class PowerCut(BaseException):  # it is no error of the code that meets it
     """The machine has no power: nothing after this line happens."""
@@ -31,7 +34,7 @@ class Life:
         signals: what a signal calls, by its number.
         kept: what must outlive it, for a later end: coroutines that never go on.
         handlers: of its log.
-        tasks: those that it has begun, its ended ones too while somebody holds them.
+        tasks: those that it has begun; its ended ones too while somebody holds them, until they are many.
         watches: what the kernel closes at its end: the real descriptors that it has.
     """
 
@@ -48,8 +51,11 @@ class Life:
 
     @property
     def busy(self) -> int:
-        """How many of its tasks have not ended."""
-        return sum(not task.done() for task in self.tasks)
+        """How many of its tasks have not ended; those that have are forgotten, so that no look counts them again."""
+        if len(self.tasks) > TASKS_AT_REST:
+            for task in [each for each in self.tasks if each.done()]:
+                self.tasks.discard(task)
+        return len(self.tasks)
 
     def close_watches(self) -> None:
         """Close what the kernel would close."""

@@ -271,7 +271,7 @@ class SimTransport(asyncio.Transport):
             "sslcontext": tls,
         })  # fmt: skip
         self.pair, self.sock, self.protocol, self.is_client = pair, sock, protocol, is_client
-        self.context = contextvars.copy_context()
+        self.context, self._life = contextvars.copy_context(), current()
         self.begun = self.closing = self.lost = self.paused = False
         self.last_sent = 0.0
         self.in_flight = 0
@@ -294,11 +294,11 @@ class SimTransport(asyncio.Transport):
         self.pair.net.loop.call_soon(work, *arguments, context=self.context)
 
     def receive(self, step: str, data: bytes) -> None:
-        """Get a segment from the network."""
+        """Get a segment from the network, and give it to the protocol at once: nobody else's code runs now."""
         if not self.begun or self.paused:
             self._held.append((step, data))
-        else:
-            self._call(self._take, step, data)
+        elif self._life is None or not self._life.dead:
+            self.context.run(self._take, step, data)
 
     def _take(self, step: str, data: bytes) -> None:
         if self.lost:
