@@ -43,7 +43,7 @@ def require_broker() -> None:
     try:
         find_program()
     except BrokerError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"{error}; `make setup` installs mosquitto")
 
 
 def tls_files(folder: Path, authority: Authority, leaf: LeafCert | None = None) -> TlsFiles:

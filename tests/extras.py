@@ -32,5 +32,7 @@ def require(module: str) -> None:
 def module_needs(module: str) -> None:
     """Skip the test module that calls it if ``module``, of one of the extras, is not installed."""
     if importlib.util.find_spec(module) is None:
-        reason = f"{module} is not installed: the extra [{EXTRAS[module]}], see make setup"
-        pytest.skip(reason, allow_module_level=True)
+        pytest.skip(
+            f"{module} is not installed: the extra [{EXTRAS[module]}], see make setup",
+            allow_module_level=True,
+        )

@@ -14,7 +14,7 @@ run_packages=(libspeex1 libspeexdsp1 mpv alsa-utils pulseaudio-utils python3-ven
 # Never pipewire-alsa: it and pulseaudio remove each other.
 test_packages=(libasound2-plugins pipewire pipewire-pulse wireplumber curl openssl dbus rauc squashfs-tools softhsm2 postgresql
                mosquitto chromium chromium-driver fonts-noto-cjk libportaudio2 libmpv2 fdisk
-               gnupg groff-base poppler-utils zbar-tools zsh fish tshark)
+               gnupg groff-base poppler-utils zbar-tools zsh fish tshark gcc libc6-dev e2fsprogs systemd)
 run_locks=(tools/locks/device.txt tools/locks/cloud.txt)
 # What has no wheel is built with what the one before has brought.
 test_locks=(tools/locks/test.txt tools/locks/source.txt)

@@ -127,7 +127,7 @@ def test_no_more_is_taken_than_there_is(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("cc") is None:
-        pytest.skip("no C compiler")
+        pytest.skip("gcc and libc6-dev are not installed")
     made = tmp_path_factory.mktemp("clock") / "bench-clock.so"
     words: list[str | Path] = [
         "cc",

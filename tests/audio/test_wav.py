@@ -138,7 +138,7 @@ def test_telephone_formats_are_those_of_the_standard_library(law: str) -> None:
     """Python had them until 3.12."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        audioop = pytest.importorskip("audioop")
+        audioop = pytest.importorskip("audioop", reason="Python has it no more")
     codes = bytes(range(256))
     sound = read_wav(riff(form(6 if law == "alaw2lin" else 7, 8), chunk(b"data", codes)))
     assert sound.samples == getattr(audioop, law)(codes, 2)

@@ -20,6 +20,10 @@ EXPOSURE = "17"
 # Linux' Documentation/admin-guide/devices.txt; of USB sound too, whose driver comes when it is plugged in.
 DEVICES = {"char-116": "ALSA", "char-13": "input", "char-89": "I2C", "char-gpiochip": "GPIO"}
 
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed"
+)
+
 
 def values(unit: Path, name: str) -> list[str]:
     return re.findall(rf"^{name}=(.*)$", unit.read_text("utf-8"), re.MULTILINE)
@@ -34,9 +38,7 @@ def test_the_machine_goes_down_also_while_somebody_is_logged_in(what: str) -> No
     assert f"{what}-ignore-inhibit" not in allowed
 
 
-@pytest.mark.skipif(
-    not shutil.which("systemd-analyze"), reason="no systemd-analyze: units' exposure"
-)
+@needs_systemd
 @pytest.mark.parametrize("unit", SERVICES, ids=lambda unit: unit.stem)
 def test_each_service_is_as_tight_as_the_contract_says(unit: Path) -> None:
     done = subprocess.run(
@@ -90,7 +92,7 @@ def test_the_file_system_grows_before_any_other_mount_of_it() -> None:
     assert names <= set(" ".join(values(unit, "Before")).split())
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze: units' lines")
+@needs_systemd
 @pytest.mark.parametrize("unit", IMAGES, ids=lambda unit: unit.stem)
 def test_systemd_understands_every_line_of_the_cards_units(unit: Path, tmp_path: Path) -> None:
     text = re.sub(r"(?m)^ExecStart=.*$", "ExecStart=/bin/true", unit.read_text("utf-8"))

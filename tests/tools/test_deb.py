@@ -25,7 +25,9 @@ from wire.errors import FieldError
 
 EPOCH = 1_790_000_000
 MIT = "MIT License\n\nCopyright (c) 2020 Ann Author\n\nPermission is hereby granted\n"
-needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="no dpkg-deb here")
+needs_dpkg = pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="dpkg-deb is missing: no Debian"
+)
 
 
 def make_wheel(folder: Path, name: str, version: str, tag: str, files: dict[str, str]) -> Path:

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 
 
 needs_rauc = pytest.mark.skipif(
-    bool(missing_programs()), reason=f"a machine with RAUC needs {missing_programs()}"
+    bool(missing_programs()),
+    reason=f"a machine with RAUC needs {missing_programs()}; see `make setup`",
 )
 
 

@@ -54,7 +54,7 @@ def test_bash(share: Path, words: tuple[str, ...], some: set[str]) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_every_shell_reads_its_file(share: Path, shell: str) -> None:
     if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+        pytest.skip(f"{shell} is not installed; `make setup` does it")
     folder = {"bash": "bash-completion", "zsh": "zsh", "fish": "fish"}[shell]
     for file in (share / folder).rglob("*story-*"):
         subprocess.run([shell, "-n", file], check=True, timeout=30)
@@ -68,7 +68,7 @@ def test_man_pages(share: Path, place: str, program: str) -> None:
     assert text.startswith(f'.TH "{program.upper()}" "1" "2026-11-26"')
     assert ("退出码" in text) is (place != "man/man1" and program == "story-agent")
     if shutil.which("groff") is None:
-        pytest.skip("groff is not installed")
+        pytest.skip("groff-base is not installed")
     done = subprocess.run(
         ["groff", "-man", "-Kutf8", "-Tutf8", "-ww", "-z", page], capture_output=True, text=True,
         check=True, timeout=30,

@@ -29,7 +29,7 @@ from wire.errors import FieldError
 
 NOON = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 URL = "http://127.0.0.1:8000/debs"
-needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="no gpg here")
+needs_gpg = pytest.mark.skipif(shutil.which("gpg") is None, reason="gnupg is not installed")
 
 
 def member(name: str, data: bytes) -> bytes:
