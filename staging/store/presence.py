@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, select
@@ -39,18 +39,28 @@ def add(session: Session, changes: Iterable[Change]) -> None:
 
 
 def prune(session: Session, now: int) -> int:
-    """Delete some of what is too old, and of what one device has too much; return how many."""
+    """Delete some of what is too old, then of what devices have too much; return how many, all if fewer than a step."""
     old = select(PresenceChange.id).where(PresenceChange.ts < now - KEEP_MS)
-    found = list(session.scalars(old.limit(STEP_ROWS)))
+    gone = _delete(session, session.scalars(old.limit(STEP_ROWS)).all())
+    return gone + _delete(session, _surplus(session, STEP_ROWS - gone))
+
+
+def _surplus(session: Session, room: int) -> Sequence[int]:
+    """Return the oldest changes beyond `EACH_LIMIT` of each device, at most ``room`` in all."""
     many = session.execute(
         select(PresenceChange.device_id, func.count())
         .group_by(PresenceChange.device_id).having(func.count() > EACH_LIMIT)
-        .limit(1)
-    ).first()  # fmt: skip
-    if many is not None and not found:
-        of_device = select(PresenceChange.id).where(PresenceChange.device_id == many[0])
-        surplus = min(many[1] - EACH_LIMIT, STEP_ROWS)
-        found = list(session.scalars(of_device.order_by(PresenceChange.id).limit(surplus)))
+        .limit(room)
+    ).all()  # fmt: skip
+    found: list[int] = []
+    for device_id, count in many:
+        of_device = select(PresenceChange.id).where(PresenceChange.device_id == device_id)
+        surplus = min(count - EACH_LIMIT, room - len(found))
+        found += session.scalars(of_device.order_by(PresenceChange.id).limit(surplus))
+    return found
+
+
+def _delete(session: Session, found: Sequence[int]) -> int:
     if found:
         session.execute(delete(PresenceChange).where(PresenceChange.id.in_(found)))
     return len(found)

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import contextvars
 import functools
+import json
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import select, update
@@ -20,7 +21,8 @@ from sqlalchemy.util import LRUCache
 from staging.broker.gate import BrokerGate
 from staging.broker.members import Members
 from staging.broker.worker import Worker
-from staging.gateway.gateway import Gateway
+from staging.data_dir import DataDir
+from staging.gateway.gateway import Gateway, Limits
 from staging.identity import ca
 from staging.store import Database, devices, ota, releases
 from staging.store.models import (
@@ -45,6 +47,7 @@ from tools.sim.life import CURRENT, Life
 from tools.sim.logs import LogCount
 from tools.sim.machine import Platform
 from tools.sim.open_api import OpenApi, make_app
+from tools.sim.pruning import PruneWatch, QuotaWatch, Terms, set_terms, watched
 from tools.sim.repository import Repository
 from tools.sim.sockets import SimSocket
 from wire.profile import Profile
@@ -68,7 +71,7 @@ class Template:
             database = Database(folder / STORE)
             database.call(self._fill, repository)
             database.close()
-            self.store = (folder / STORE).read_bytes()
+            self.files = _lay(repository, (folder / STORE).read_bytes())
 
     def _fill(self, session: Any, repository: Repository) -> None:
         now = int(START * 1000)
@@ -94,6 +97,19 @@ class Template:
         )  # fmt: skip
 
 
+def _lay(repository: Repository, store: bytes) -> Left:
+    """Return the files of a new cloud: its store, its repository, and the time that it believes."""
+    files = {
+        f"/{STORE}": store,
+        "/clock.json": json.dumps({"time": int(START * 1000)}).encode(),
+        **{f"/tuf/{path}": data for path, data in repository.files.items()},
+    }
+    above = {parent.as_posix() for path in files for parent in PurePosixPath(path).parents}
+    folders = sorted(above - {"/"})
+    modes = dict.fromkeys(files, 0o600) | dict.fromkeys(folders, 0o755)
+    return Left(files, folders, {}, modes)
+
+
 class Cloud:
     """One cloud."""
 
@@ -106,10 +122,8 @@ class Cloud:
         self.mount = Mount(str(folder))
         on.calls.mounts.append(self.mount)
         self.folder = folder
-        path = f"/{STORE}"
-        self.mount = lay_out(
-            on.calls, self.mount, Left({path: template.store}, [], {}, {path: 0o600})
-        )
+        self.terms: Terms | None = None
+        self.mount = lay_out(on.calls, self.mount, template.files)
         self.life: Life | None = None
         self.database: Database | None = None
         self.gateway: Gateway | None = None
@@ -121,6 +135,8 @@ class Cloud:
         self._away: asyncio.TimerHandle | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self.pace = paces.GATEWAY
+        self.prune_watch: PruneWatch | None = None
+        self.quotas: QuotaWatch | None = None
         self.on_start: Any = lambda: None
         if broker is not None and broker.kind.is_beside:
             broker.is_wanted = lambda: self.life is not None
@@ -143,7 +159,7 @@ class Cloud:
             members = Members("server")
             self.gateway = Gateway(
                 self.database, api_url=lambda: "http://repository.test", pace=self.pace,
-                owns=members.owns,
+                owns=members.owns, limits=Limits() if self.terms is None else self.terms.limits,
             )  # fmt: skip
             listener: Any = SimSocket()
             listener.name = (ADDRESS, PORT)
@@ -156,6 +172,7 @@ class Cloud:
             self.api = api
             self.on.note("cloud: starts")
             self.on_start()
+            self._keep_up()
             if self.broker is None:
                 await asyncio.Event().wait()
             else:
@@ -169,6 +186,31 @@ class Cloud:
                 self.ended.append(f"{type(error).__name__}: {error}")
                 self._gone(life, power=False)
                 self._later(RESTART_SECONDS, self.start)
+
+    def keep_short(self, terms: Terms | None, count: Callable[[str], None]) -> None:
+        """Prune by ``terms`` from the next start on."""
+        self.terms = terms
+        set_terms(terms)
+        if terms is not None:
+            self.prune_watch, self.quotas = PruneWatch(terms), QuotaWatch(self.on.loop.time)
+            self._count = count
+
+    @property
+    def prune_faults(self) -> list[str]:
+        """What is gone that was to be kept, is kept that was to go, or was taken beyond a share."""
+        watches = (self.prune_watch, self.quotas)
+        return [text for watch in watches if watch is not None for text in watch.broken]
+
+    def _keep_up(self) -> None:
+        """Begin the upkeep of a start."""
+        if self.terms is None or self.prune_watch is None or self.quotas is None:
+            return
+        self.quotas.start()
+        parts = {
+            "data": DataDir(self.folder), "database": self.database, "report_days": self.terms.days,
+        }  # fmt: skip
+        upkeep = watched(self.prune_watch, self._count, parts)
+        self._upkeep.append(asyncio.create_task(upkeep.run()))
 
     def _later(self, seconds: float, work: Any) -> asyncio.TimerHandle:
         return self.on.loop.call_later(seconds, work, context=contextvars.Context())

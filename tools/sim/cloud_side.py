@@ -1,4 +1,4 @@
-"""What happens on the cloud's side of a simulated world, by name (`tools.sim.scenario`): tokens of the open API, rollouts."""
+"""What happens on the cloud's side of a simulated world, by name (`tools.sim.scenario`): tokens of the open API, rollouts, quotas."""
 
 from __future__ import annotations
 
@@ -80,7 +80,14 @@ def look_for_update(world: World, chance: float) -> None:
     world.rollouts.look_for_update(chance)
 
 
+def flood(world: World, _chance: float) -> None:
+    """Let a machine report far more than its share of a day; there is one where the cloud's days are short."""
+    if world.cloud.prune_watch is not None:
+        world.rollouts.flood()
+
+
 HAPPENINGS = {
+    "flood": flood,
     "rollout": rollout,
     "rollout act": rollout_act,
     "look for an update": look_for_update,

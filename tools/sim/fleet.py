@@ -24,9 +24,12 @@ from wire.codes import Code
 from wire.exchange import Answer, Request
 from wire.ota import ORDER_PATH, OtaEvent, OtaOrder, parse_order
 from wire.profile import Profile
+from wire.reports import report_payload
 
 # Seconds until the cloud is tried again, and of each step of an update.
 AGAIN, STEP = (1.0, 8.0), (0.5, 8.0)
+# Of a flood: reports, and bytes of each of their values.
+FLOOD, NOTE_BYTES = 20, 3000
 # The part of orders that are lost with the connection, and for how long nothing is answered then.
 LOST, SILENT_SECONDS = 0.2, 3600.0
 
@@ -51,12 +54,19 @@ class FleetMachine:
         self.received: list[Received] = []
         self.ends: dict[str, bool] = {}
         """What has become of each order that it took: whether it runs the version."""
+        self.on_taken: Callable[[int], None] = lambda _size: None
+        """Is told of the bytes of each report that the cloud took."""
         self._life: Life | None = None
         self._waiting: deque[dict[str, object]] = deque()
         self._filled = asyncio.Event()
         self._update: asyncio.Task[None] | None = None
         self._order: OtaOrder | None = None
         self._cut: Callable[[], None] = lambda: None
+
+    def flood(self) -> None:
+        """Have far more to report than its share."""
+        for number in range(FLOOD):
+            self._tell({f"note {each}": "x" * NOTE_BYTES for each in range(number % 4 + 4)})
 
     def start(self) -> None:
         """Be switched on; it stays so."""
@@ -101,8 +111,10 @@ class FleetMachine:
             running.cancel()
 
     async def _say(self, session: FramedSession) -> None:
+        told = report_payload(self._waiting[0])
         try:
-            await session.report(self._waiting[0])
+            await session.send(told)
+            self.on_taken(len(told))
         except CloudBusyError:
             await asyncio.sleep(self._rng.uniform(*AGAIN))
             return

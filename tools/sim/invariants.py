@@ -78,6 +78,7 @@ class View:
         asked: looks for a name, and requests for packages, in the worst minute.
         broken: what was answered as done and is not so.
         tokens: what was wrong with an app's access tokens.
+        pruned: what the cloud has deleted too early or too late, or taken beyond a device's share.
         rollouts: what was wrong with versions that go to their machines by phases.
         queue: reports that wait; ``queue_bytes``: the outbox's files.
         ran_dry: after how many seconds of running an empty battery ended it.
@@ -121,6 +122,7 @@ class View:
     broken: Sequence[str] = ()
     tokens: Sequence[str] = ()
     rollouts: Sequence[str] = ()
+    pruned: Sequence[str] = ()
 
 
 def what_sounds_is_told(view: View) -> str | None:
@@ -243,6 +245,11 @@ def _most_of(path: str) -> int:
     return next(most for name, most in FILE_BYTES if name in path)
 
 
+def what_is_kept_is_bounded(view: View) -> str | None:
+    """The cloud keeps what it promises to keep, deletes what is older, and takes no more than a device's share."""
+    return view.pruned[0] if view.pruned else None
+
+
 def all_is_bounded(view: View) -> str | None:
     """Files, bytes, tasks, lines of the log and what waits stay within bounds."""
     for path, size in view.sizes.items():
@@ -301,6 +308,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
     the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, rollouts_keep_their_phases,
+    what_is_kept_is_bounded,
 )  # fmt: skip
 
 

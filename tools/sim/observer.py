@@ -176,6 +176,7 @@ class Observer:
             *machine.torn,
         ]
         self.world.rollouts.look()
+        view.pruned = self.world.cloud.prune_faults
         view.rollouts = self.world.rollouts.broken
         view.tokens = self.apps.tokens.broken
         view.waiting = self.most_waiting
@@ -341,12 +342,14 @@ class Observer:
         self.world.rollouts.judge_end()
         found = cloud.look(machine.name)
         self._looked_at = 0
+        epochs, watch = found.get("epochs", {}), cloud.prune_watch
+        pruned = watch is not None and watch.pruned
         packages = {number: version for version, number in cloud.template.packages.items()}
         return Ending(
             view=await self.view(),
             accepted=self.accepted,
             excused=self.excused,
-            epochs=found.get("epochs", {}),
+            epochs=epochs if watch is None else watch.ever(epochs),
             tasks=found.get("tasks", ()),
             versions=["1.0.0", *packages.values()],
             task_versions=packages,
@@ -359,7 +362,7 @@ class Observer:
             values=await self._values(),
             damaged=machine.damaged,
             cancelled=self.promises.cancelled,
-            offered={} if machine.starts > EPOCHS_LIMIT else self.offered,
+            offered={} if machine.starts > EPOCHS_LIMIT or pruned else self.offered,
             rows=found.get("rows", {}),
         )
 

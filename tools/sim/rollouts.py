@@ -6,6 +6,7 @@ The world's machine is one of four that the cloud has; the others are `tools.sim
 
 from __future__ import annotations
 
+import functools
 import json
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -29,7 +30,7 @@ from tools.sim.machine import Faulty
 from tools.sim.people import begin
 from tools.sim.repository import VERSIONS
 from tools.sim.rollout_watch import REFUSED, Order, Plan, RolloutWatch, Seen
-from tools.sim.scenario import ROLLOUT, Event
+from tools.sim.scenario import DAY_HOURS, ROLLOUT, Event
 
 if TYPE_CHECKING:
     from staging.store import Database
@@ -45,7 +46,7 @@ PHASES = (
 DRAFTS_MAX = 6
 LIVE_MAX = 2
 # A cloud with rollouts looks for them as often as a real one, in a day a few times as rarely.
-DAYS_PACE, DAY_HOURS = Pace(scan=15.0, look=60.0), 1.0
+DAYS_PACE = Pace(scan=15.0, look=60.0)
 # Seconds from a rollout's begin until somebody tries again what has failed.
 RETRY_SECONDS = (60.0, 120.0, 200.0)
 # Seconds from the end of all faults until rollouts are withdrawn; again, should the store be busy.
@@ -97,7 +98,7 @@ class Rollouts:
         if len(live) >= LIVE_MAX or not free:
             self.act(chance)
             return
-        self._switch_on()
+        self.switch_on()
         version = free[int(chance * len(free))]
         rng = random.Random(chance)  # noqa: S311  # a simulation
         if rng.random() < 0.4:
@@ -119,13 +120,21 @@ class Rollouts:
     def _uuids(self) -> list[str]:
         return [uuid for uuid, _, _ in self._world.cloud.template.uuids]
 
-    def _switch_on(self) -> None:
+    def flood(self) -> None:
+        """Let one of the other machines report far more than its share."""
+        self.switch_on()
+        self.fleet[self._uuids[-1]].flood()
+
+    def switch_on(self) -> None:
+        """Let the other machines be there, from now on."""
         world = self._world
         if not self.fleet:
             for number, uuid in enumerate(self._uuids[1:], 1):
                 rng = random.Random(f"fleet {world.seed} {number}")  # noqa: S311  # a simulation
                 profile = world.cloud.template.profile(number)
-                self.fleet[uuid] = FleetMachine(world.machine.on, profile, rng)
+                made = self.fleet[uuid] = FleetMachine(world.machine.on, profile, rng)
+                if world.cloud.quotas is not None:
+                    made.on_taken = functools.partial(world.cloud.quotas.note, uuid)
                 self.fleet[uuid].start()
 
     async def _begin(self, plan: Plan, version: str, kind: StrategyType, drafts: int) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 HOUR = 3600.0
+# What is shorter than this is a dense seed: what is rare in a day is not there.
+DAY_HOURS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ BROKER = {
     "held at the door": 6,
 }  # fmt: skip
 # Of the cloud's side; their chance is their own too.
-CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3}
+CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3, "flood": 2}
 # A rollout takes a cloud that looks for it, and other machines: few seeds have any, of days still fewer.
 ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
 ROLLOUT_PART, ROLLOUT_PART_OF_DAYS, DENSE = 0.3, 0.1, 4.0

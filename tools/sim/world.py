@@ -30,6 +30,7 @@ from tools.sim.machine import Machine, Platform, bind_drivers
 from tools.sim.net import Network
 from tools.sim.observer import WATCHED, Observer
 from tools.sim.paces import slow_down
+from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
 from tools.sim.scenario import HOUR, Event
@@ -124,6 +125,7 @@ class World:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
         self.cloud.pace = pace_of(events, hours)
+        self.cloud.keep_short(Terms.of(self.seed, hours), self.observer.count)
         try:
             self.loop.run_until_complete(
                 self.loop.create_task(
@@ -231,6 +233,7 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     bind_microphone()
     bind_wake_child()
     slow_down()
+    sign_nothing()
     watch_openings(lambda: None if WATCHED.observer is None else WATCHED.observer.world.rollouts)
     repository = Repository()
     return repository, Template(repository)

@@ -94,13 +94,30 @@ def test_presence_is_bounded_in_time_and_number(
     new = [Change(device.id, START_MS + presence.KEEP_MS, online=True)] * 9
     database.call(presence.add, [*old, *new])
     now = START_MS + presence.KEEP_MS + HOUR
-    gone = [database.call(presence.prune, now) for _ in range(3)]
-    assert gone == [3, 4, 0]
+    # What is old and what is too much go together: the upkeep ends with the first step that is not a whole one.
+    gone = [database.call(presence.prune, now) for _ in range(2)]
+    assert gone == [7, 0]
 
     def left(session: Session) -> int:
         return session.query(PresenceChange).count()
 
     assert database.call(left) == 5
+
+
+@pytest.mark.one_database
+def test_what_each_of_many_devices_has_too_much_goes_in_steps(
+    database: Database, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "EACH_LIMIT", 2)
+    monkeypatch.setattr(presence, "STEP_ROWS", 4)
+    others = [
+        device.id,
+        *(database.call(devices.add, f"00830000000f0{n}", START_MS).id for n in range(3)),
+    ]
+    database.call(
+        presence.add, [Change(each, START_MS, online=True) for each in others for _ in range(4)]
+    )
+    assert [database.call(presence.prune, START_MS) for _ in range(3)] == [4, 4, 0]
 
 
 @pytest.mark.one_database
