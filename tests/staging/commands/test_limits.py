@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,19 @@ WORDS = [
     ("heard 0083000000000a --limit {}", 1, 100),
     ("device profile 0083000000000a --device-port {}", 1, 65_535),
     ("device profile 0083000000000a --api-port {}", 1, 65_535),
+    ("worker --name a --api-port {}", 0, 65_535),
+    ("advise 0083000000000a --seed {}", 0, 9_999_999_999),
+    ("advise 0083000000000a --port {}", 1, 65_535),
+    ("advise 0083000000000a --web-port {}", 1, 65_535),
+    ("app secret renew {}", 0, 999_999_999_999_999_999),
+]
+# Words of a fleet: of the values the two in the middle are taken, and the next on either side are not.
+FLEET = [
+    ("--devices {}", "0 1 1000000 1000001"),
+    ("--controls {}", "-1 0 1000000 1000001"),
+    ("--rate {}", "0 0.001 1000000 1000000.5"),
+    ("--hold {}", "0 0.001 1000000 1000000.5"),
+    ("--report-every {}", "0 0.001 1000000 1000000.5"),
 ]
 # Words that a command judges: the refusal has this in it.
 RUN: list[tuple[Callable[[int], Sequence[str]], int | None, int, str]] = [
@@ -58,9 +71,50 @@ def test_what_is_on_a_limit_is_taken_and_the_next_is_refused(
     assert taken == [False, True, True, False]
 
 
-def test_so_do_the_words_of_a_fleet() -> None:
-    words = [["--data", "d", "--devices", str(number)] for number in (0, 1, 1_000_000, 1_000_001)]
-    assert [parses(fleet.build_parser(), each) for each in words] == [False, True, True, False]
+@pytest.mark.parametrize(("words", "values"), FLEET)
+def test_so_do_the_words_of_a_fleet(words: str, values: str) -> None:
+    tried = [["--data", "d", *words.format(value).split()] for value in values.split()]
+    assert [parses(fleet.build_parser(), each) for each in tried] == [False, True, True, False]
+
+
+def test_so_do_the_days_of_an_apt_repository(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is within the limits goes on to the folder, which is a file here."""
+    (tmp_path / "file").touch()
+    for days, is_taken in ((0, False), (1, True), (3650, True), (3651, False)):
+        words = ["apt-repo", str(tmp_path / "r"), "--valid-days", str(days)]
+        assert cli.main([*words, "--data", str(tmp_path / "file")]) == 1
+        assert (f"--valid-days: got {days}, expected 1 to 3650" in capsys.readouterr().err) is not is_taken  # fmt: skip
+
+
+def numbers(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    """Return the options of a parser and of its commands that are read by a function of their own."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from numbers(command)
+        elif action.option_strings and action.type not in {None, str, Path}:
+            yield action
+
+
+def test_each_option_that_is_a_number_is_one_of_these_and_takes_its_own_default() -> None:
+    tried = {
+        word for words, *_ in [*WORDS, *FLEET] for word in words.split() if word.startswith("--")
+    }
+    tried |= {"--limit", "--hours", "--devices", "--count", "--valid-days"}  # of `RUN`, and of apt
+    others = {"--public-host", "--app", "--trusted-proxy"}  # names, ids, networks
+    found = [*numbers(cli.build_parser()), *numbers(fleet.build_parser())]
+    assert {word for action in found for word in action.option_strings} == tried - {
+        "--name"
+    } | others
+    for action in found:
+        if isinstance(action.default, str | int | float) and action.default != argparse.SUPPRESS:
+            # None is told without the option: the running cloud leads the device, and any port serves its updates.
+            if action.option_strings[0] in {"--port", "--web-port"}:
+                continue
+            assert callable(action.type)
+            assert action.type(str(action.default)) == action.default, action.option_strings
 
 
 @pytest.mark.parametrize(("words", "low", "high", "says"), RUN)
