@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent.local import SOCKET_NAME
+from base.files import make_folder
 
 LOCK_NAME = "agent.lock"
 # Of the systemd unit (RuntimeDirectory=).
@@ -36,7 +37,7 @@ def usable_state(state: Path) -> tuple[Path, str | None]:
         OSError: ``state`` is no folder, or its parent is none: the command line is at fault.
     """
     try:
-        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folder(state, mode=0o750)
     except OSError as error:
         if error.errno not in {errno.EROFS, errno.ENOSPC, errno.EIO, errno.EACCES, errno.EPERM}:
             raise

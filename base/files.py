@@ -124,10 +124,14 @@ def replace_symlink(link: Path, target: str | None) -> None:
     fsync_path(link.parent)
 
 
-def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents durably."""
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Create ``folder`` and its parents durably; ``mode`` is of ``folder`` alone, and narrowed by the umask.
+
+    Raises:
+        OSError: it cannot be made, or is no folder.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
     for path in reversed(missing):
         fsync_path(path.parent)
 

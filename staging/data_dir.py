@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.files import write_atomically
+from base.files import make_folder, write_atomically
 from staging.errors import StagingError
 from wire.errors import WireError
 from wire.fields import get_int, get_string, parse_object
@@ -87,7 +87,7 @@ class DataDir:
     def create(self) -> DataDir:
         """Create the folder, without access for other users; raises StagingError."""
         try:
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.root, mode=0o700)
         except OSError as error:
             raise StagingError(f"--data {self.root}: {error.strerror}") from error
         return self

@@ -18,6 +18,7 @@ from agent.bench_helper import flip
 from agent.first import places, reset
 from agent.link import outbox_file, outbox_salvage
 from agent.local.keyring import Keyring
+from agent.state import usable_state
 from machine.microphone_switch import MicrophoneSwitch
 from machine.wake_words import WakeWords
 from ota.install import rauc_bus
@@ -32,8 +33,11 @@ from resources.times.store import TimesStore
 from staging import backup
 from staging.backup import Wanted
 from staging.data_dir import DataDir
+from staging.identity import ca
 from staging.packages import apt_repository
+from staging.packages.apt_repository import AptRepository
 from staging.recognition import model
+from staging.recognition.title_lists import TitleLists
 from staging.store import Database
 from staging.taken_back import TakenBack
 from tests.base.recorded import REMOVE, RENAME, SYNC, Recorder
@@ -85,6 +89,39 @@ def test_a_salvaged_outbox_is_on_the_disk_before_it_takes_the_old_ones_place(
     check(
         recorder, (SYNC, new.name, size), (RENAME, new.name, path.name), FOLDER
     )  # fmt: skip
+
+
+def test_a_salvaged_outbox_can_be_found_before_the_old_one_s_log_is_removed(
+    tmp_path: Path, record: Record
+) -> None:
+    """Else a cut may leave the old file without its log, and the new one under a name that nobody looks at."""
+    path = tmp_path / "outbox.sqlite"
+    for name in (path.name, f"{path.name}-wal"):
+        (tmp_path / name).write_bytes(b"damaged")
+    recorder = record()
+    outbox_salvage.replace(path, outbox_salvage.Salvaged())
+    part, new = (f"{path.name}.{ending}" for ending in ("part", "new"))
+    check(
+        recorder, (SYNC, part), (RENAME, part, new), FOLDER, (REMOVE, f"{path.name}-wal"),
+        (RENAME, new, path.name), FOLDER,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        usable_state, lambda path: DataDir(path).create(), lambda path: ca.ensure(path, ()),
+        lambda path: TitleLists(path).set(["a"]), lambda path: AptRepository(path, "stable").add([]),
+    ],
+    ids=["state", "data", "certificates", "titles", "packages"],
+)  # fmt: skip
+def test_a_folder_that_is_new_is_in_the_one_above_it_before_anything_is_in_it(
+    make: Callable[[Path], object], tmp_path: Path, record: Record
+) -> None:
+    """Else a cut takes the folder, with all in it that was said to be kept."""
+    recorder = record()
+    make(tmp_path / "above/folder")
+    assert recorder.calls[:2] == [FOLDER, (SYNC, "above", None)]
 
 
 def test_a_profile_that_a_reset_removes_is_gone_after_a_cut(tmp_path: Path, record: Record) -> None:

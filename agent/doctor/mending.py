@@ -15,7 +15,7 @@ from agent.doctor.files import mend_profile
 from agent.doctor.patient import Patient
 from agent.doctor.sound import PROGRAM_SECONDS, look_for_echo
 from agent.words import Words
-from base.files import write_atomically
+from base.files import make_folder, write_atomically
 from machine.errors import UnavailableError
 from machine.mpv_options import build_environment
 from machine.programs import run_program
@@ -64,7 +64,7 @@ async def _mend_echo(patient: Patient, pulse: tuple[Path, ...], pipewire: Path) 
 
 
 def _install(name: str, folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / name
     write_atomically(path, recipe(name).encode())
     return path

@@ -118,6 +118,8 @@ def replace(path: Path, salvaged: Salvaged) -> None:
         _remove(_bad(path))
         _make(unfinished, salvaged)
     unfinished.replace(new)
+    # What is removed next is in the new file alone then: it must be found under its name after a cut.
+    fsync_path(path.parent)
     finish_swap(path)
 
 

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from base.files import write_atomically
+from base.files import make_folder, write_atomically
 from staging.data_dir import PUBLIC_MODE, SECRET_MODE, locked
 from staging.errors import StagingError
 
@@ -66,7 +66,7 @@ def ensure(folder: Path, hosts: tuple[str, ...], now: datetime | None = None) ->
     names = tuple(dict.fromkeys((*ALWAYS_NAMED, *hosts)))
     paths = locate(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder, mode=0o700)
         with locked(folder / ".lock", "another process is making certificates"):
             if _is_operators(paths):
                 _check_operators(paths, names, moment)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from base.files import write_atomically
+from base.files import make_folder, write_atomically
 from staging.data_dir import SECRET_MODE, Endpoints, locked
 from staging.errors import StagingError
 from staging.identity.profiles import profile_of
@@ -80,7 +80,7 @@ def export(
     """
     _check_places(wanted)
     folder = wanted.profiles
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder, mode=0o700)
     with locked(folder / ".export.lock", "another export writes there", timeout=0):
         journal = _Journal(folder / JOURNAL)
         at, resumed = _begin(database, batch, wanted, journal, now)
@@ -199,5 +199,5 @@ def _table(rows: Sequence[tuple[int, str, str, str, str]]) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, data, mode=SECRET_MODE)

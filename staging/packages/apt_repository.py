@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from base.files import fsync_path, write_atomically
+from base.files import fsync_path, make_folder, write_atomically
 from staging.errors import StagingError
 from staging.packages.deb_file import DebFile, read_deb
 from staging.packages.index import index_files, release_text, sha256
@@ -51,7 +51,7 @@ class AptRepository:
             StagingError: no package, or the pool has this version with other bytes.
             OSError: a file cannot be read, or the disk.
         """
-        self._pool.mkdir(parents=True, exist_ok=True)
+        make_folder(self._pool)
         added = []
         for file in files:
             deb = read_deb(file)
@@ -140,5 +140,5 @@ def _copy(source: Path, place: Path) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, data, mode=_MODE)

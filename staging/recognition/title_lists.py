@@ -14,7 +14,7 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from base.files import write_atomically
+from base.files import make_folder, write_atomically
 from staging.data_dir import PUBLIC_MODE, locked
 from staging.errors import StagingError
 from staging.recognition.titles import TitleIndex
@@ -104,7 +104,7 @@ class TitleLists:
         content = json.dumps({"titles": list(titles)}, ensure_ascii=False, indent=1).encode()
         path = self._path(uuid, product)
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
+            make_folder(self._folder, mode=0o700)
             # `write_atomically` allows one writer at a time; commands may run at the same time.
             with locked(self._folder, "another process is changing the lists of titles"):
                 write_atomically(path, content + b"\n", mode=PUBLIC_MODE)

@@ -205,6 +205,17 @@ def test_each_new_folder_is_durable_in_the_one_above_it(
     assert len(flushed) == 2
 
 
+def test_a_new_folder_has_the_mode_that_is_asked_for_and_those_above_it_have_the_usual_one(
+    tmp_path: Path,
+) -> None:
+    before = os.umask(0o022)
+    try:
+        make_folder(tmp_path / "a/b", mode=0o750)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "a/b")] == [0o755, 0o750]  # fmt: skip
+
+
 def test_a_tree_is_flushed_from_its_leaves_up_without_its_links(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

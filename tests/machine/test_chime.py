@@ -172,24 +172,48 @@ async def point(loud: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     return PlayPoint(Teller(MpvPlayer(), [Library(tmp_path / "media")], ignore))
 
 
-async def test_the_real_chime_is_captured_behind_the_sound_server(
+class Ear:
+    """Records the sink, and knows the loudest sample since it was asked last."""
+
+    def __init__(self, recorder: asyncio.subprocess.Process) -> None:
+        assert recorder.stdout
+        self._stream = recorder.stdout
+
+    async def loudest(self, *, heard: int = 0) -> int:
+        """Return the loudest of a second of sound, which begins when a sample is at least ``heard``."""
+        found, blocks = 0, 0
+        while found < heard or blocks < 20:
+            block = await self._stream.readexactly(800)  # a twentieth of a second
+            found = max(found, *map(abs, array.array("h", block)))
+            blocks += found >= heard
+        return found
+
+
+async def test_the_real_chime_is_heard_at_the_volume_that_is_asked_for(
     point: PlayPoint, pulse_server: str
 ) -> None:
+    """0 is silence: the recording that has nothing of it has what follows."""
     recorder = await asyncio.create_subprocess_exec(
         "parec", "--device=bench.monitor", "--rate=8000", "--channels=1", "--format=s16le",
         "--latency-msec=50", stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PULSE_SERVER": pulse_server},
+        env={**os.environ, "PULSE_SERVER": pulse_server}, limit=2**24,
     )  # fmt: skip
-    assert recorder.stdout
+    ear, found = Ear(recorder), []
     try:
-        async with asyncio.timeout(DEADLINE):
-            await recorder.stdout.readexactly(800)  # it is recording
-            assert await point.teller.prove_sound(100) == SoundProof("pulse")
-            while max(array.array("h", await recorder.stdout.readexactly(800))) < 1000:
-                pass
+        async with asyncio.timeout(2 * DEADLINE):  # three starts of mpv
+            await ear.loudest()  # it is recording
+            assert await point.teller.prove_sound(0) == SoundProof("pulse")
+            found.append(await ear.loudest())
+            for volume in (50, 100):
+                assert await point.teller.prove_sound(volume) == SoundProof("pulse")
+                found.append(await ear.loudest(heard=200))
     finally:
         recorder.terminate()
         await recorder.wait()
+    silence, half, full = found
+    assert silence == 0
+    assert full > 8000
+    assert half == pytest.approx(full / 8, rel=0.2)  # mpv's volume is cubic
     assert point.back_end == "mpv: not started yet"  # its 50 MB are freed
 
 

@@ -19,6 +19,11 @@ from machine.microphone import BackEnd, FaultKind, Microphone, MicrophoneError, 
 from tests.machine.mic_parts import DEADLINE, back_end, children, descriptors, mic_server
 from tools.pulse import MicServer
 
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+BACKOFF_FIRST = 0.2
+BACKOFF_MAX = 5.0
+
+
 NOISE = "head -c {} /dev/urandom"
 HANG = "exec sleep 600"
 
@@ -164,7 +169,7 @@ async def test_waits_double_to_five_seconds_and_a_block_begins_them_anew() -> No
             raise asyncio.CancelledError
         ears.back_end = following
 
-    backoff = Backoff(microphone.BACKOFF_MAX, first=microphone.BACKOFF_FIRST, jitter=0)
+    backoff = Backoff(BACKOFF_MAX, first=BACKOFF_FIRST, jitter=0)
     ears = Microphone(next(back_ends), backoff=backoff, sleep=wait)
     with pytest.raises(asyncio.CancelledError):
         await ears.keep_open(lambda _block: None, faults.append)

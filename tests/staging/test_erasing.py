@@ -22,6 +22,7 @@ from sqlalchemy import event, text
 from sqlalchemy.pool import Pool
 
 from audio.speex import SpeexEncoder
+from staging import erasing
 from staging.console.sound import decode
 from staging.erasing import DAY_MS, Eraser
 from staging.errors import StoreBusyError
@@ -42,9 +43,6 @@ from staging.store.effects import Wanted
 from staging.store.voice_keys import FILE_NAME, VoiceKeys
 from wire.family import Spoken
 from wire.voice import FRAME_SECONDS, HeaderStyle, Segmenter, VoiceSegment
-
-# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
-LOOK_SECONDS = 5.0
 
 NOW = 1_495_000_000_000
 UUID, OTHER = "0083000000000a", "0083000000000b"
@@ -285,7 +283,7 @@ async def test_what_fails_is_tried_again_until_it_is_done(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert cloud.traces(*marks_of(segments)) == []
-    assert LOOK_SECONDS < 60  # what the receipt promises
+    assert erasing.LOOK_SECONDS < 60  # what the receipt promises
 
 
 @pytest.mark.one_database

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from wire.errors import WireError
 from wire.exchange import Answer, Request
 from wire.topics import (
-    SHARDS,
     Kind,
     State,
     Topic,
@@ -32,6 +31,7 @@ from wire.topics import (
 )
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+SHARDS = 64
 PARTS_LIMIT = 16
 
 UUID = "0083000000000a"

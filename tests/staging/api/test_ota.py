@@ -9,16 +9,13 @@ from typing import Any
 
 import pytest
 
-from staging.store import devices, product_setup, products, releases, rollout_acts
+from staging.store import devices, order_rules, product_setup, products, releases, rollout_acts
 from staging.store.models import Batch, Device, Strategy
 from staging.store.order_rules import Status, TaskState, on_event, on_state, on_version
 from staging.store.releases import StrategyType
 from wire.codes import Code
 from wire.exchange import Answer
 from wire.ota import OtaEvent, OtaEventReport, OtaState, parse_order
-
-# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
-EVENT_LINES_LIMIT = 200
 
 UUID = "0083000000000a"
 TAKES = {("PUT", "newfirmware"): Answer(Code.CHANGED)}
@@ -320,8 +317,8 @@ async def test_event_of_an_unknown_task_is_taken_and_logged(
 async def test_event_log_stays_short(
     cloud: Any, ordered: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert EVENT_LINES_LIMIT == 200  # the line of docs/adr/0004
-    monkeypatch.setattr("staging.store.order_rules.EVENT_LINES_LIMIT", 30)
+    assert order_rules.EVENT_LINES_LIMIT == 200  # the line of docs/adr/0004
+    monkeypatch.setattr(order_rules, "EVENT_LINES_LIMIT", 30)
     for step in range(101):
         await event(ordered, 4, percent=step / 100)
     lines = (await status(cloud))["eventLog"].splitlines()

@@ -99,20 +99,16 @@ def numbers(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def test_each_option_that_is_a_number_is_one_of_these_and_takes_its_own_default() -> None:
-    tried = {
-        word for words, *_ in [*WORDS, *FLEET] for word in words.split() if word.startswith("--")
-    }
+    rows = [*(row[0] for row in WORDS), *(row[0] for row in FLEET)]
+    tried = {word for words in rows for word in words.split() if word.startswith("--")} - {"--name"}
     tried |= {"--limit", "--hours", "--devices", "--count", "--valid-days"}  # of `RUN`, and of apt
     others = {"--public-host", "--app", "--trusted-proxy"}  # names, ids, networks
     found = [*numbers(cli.build_parser()), *numbers(fleet.build_parser())]
-    assert {word for action in found for word in action.option_strings} == tried - {
-        "--name"
-    } | others
+    assert {word for action in found for word in action.option_strings} == tried | others
     for action in found:
-        if isinstance(action.default, str | int | float) and action.default != argparse.SUPPRESS:
-            # None is told without the option: the running cloud leads the device, and any port serves its updates.
-            if action.option_strings[0] in {"--port", "--web-port"}:
-                continue
+        # Of these two none is told without the option: the running cloud leads the device, and any port serves its updates.
+        is_told = action.option_strings[0] not in {"--port", "--web-port"}
+        if is_told and action.default not in (None, argparse.SUPPRESS, []):
             assert callable(action.type)
             assert action.type(str(action.default)) == action.default, action.option_strings
 

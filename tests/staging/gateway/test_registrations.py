@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from staging.gateway import registrations
 from staging.gateway.registrations import ADDRESS, Registrations
 from tests.staging.test_throttle import Clock
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+KNOWN_LIMIT = 20_000
+
 
 UUID, HOME = "0083000000000a", "192.0.2.1"
 
@@ -39,7 +42,7 @@ def test_behind_a_broker_nobody_waits_for_others() -> None:
 
 def test_devices_are_forgotten_beyond_the_limit() -> None:
     doors = Registrations(Clock())
-    for number in range(registrations.KNOWN_LIMIT + 1):
+    for number in range(KNOWN_LIMIT + 1):
         doors.succeeded(HOME, str(number))
     for _ in range(ADDRESS.free):
         doors.failed(HOME)

@@ -33,6 +33,7 @@ from staging.store.releases import StrategyType, Target
 from wire.errors import FieldError
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+KEPT_MS = 7_776_000_000
 HOLD_MS = 600_000
 
 NOW = 10**12
@@ -198,7 +199,7 @@ def test_an_alarms_life_and_who_is_told(fleet: Fleet) -> None:
     assert hook.secret not in str(bodies)
     assert call(alarms.listing, ended=False, limit=9) == []
     assert len(call(alarms.listing, ended=True, limit=9)) == 1
-    call(alarms.forget_old, NOW + alarms.KEPT_MS + 5 + HOLD_MS)
+    call(alarms.forget_old, NOW + KEPT_MS + 5 + HOLD_MS)
     assert call(alarms.listing, ended=True, limit=9) == []
     with pytest.raises(NotFoundError, match="alarm 99"):
         call(alarms.acknowledge, 99, "ada", NOW)

@@ -10,6 +10,9 @@ from staging.store import Database, apps
 from staging.store.apps import Nonce
 from staging.store.models import AccessToken, UsedNonce
 
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+TOKEN_LIFETIME_S = 5_184_000
+
 
 def count(session: Any, table: type) -> int:
     return int(session.scalar(select(func.count()).select_from(table)))
@@ -35,7 +38,7 @@ def test_nonces_and_tokens_are_forgotten_when_they_no_longer_matter(database: Da
     app = database.call(apps.add_app, "app", apps.AppType.WEB, None, 0)
     database.call(apps.issue_token, app.id, "tester", 0)
     database.call(apps.remember_nonces, [Nonce(app.id, f"n{n}", n) for n in range(10)])
-    life = apps.TOKEN_LIFETIME_S * 1000
+    life = TOKEN_LIFETIME_S * 1000
 
     def left(session: Any) -> list[str]:
         return list(session.scalars(select(UsedNonce.nonce).order_by(UsedNonce.use_time)))

@@ -40,6 +40,11 @@ from staging.store.rollout_models import Rollout
 from wire.errors import FieldError
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+REACH_MS = 86_400_000
+PLACES = 281_474_976_710_656
+STALLED_MS = 3_600_000
+TURN_MS = 30_000
+LOOK_LIMIT_MS = 60_000
 SILENT_PAUSE_MS = 3_600_000
 
 NOW = 1_000_000_000_000
@@ -356,9 +361,9 @@ def test_time_for_which_nobody_watched_does_not_count(bench: Bench) -> None:
     number = bench.plan("10%", "100%", soak=3600)
     bench.start(number)
     bench.now += 30 * 24 * HOUR
-    assert bench.look(number).soaked == rollout_acts.LOOK_LIMIT_MS
+    assert bench.look(number).soaked == LOOK_LIMIT_MS
     bench.now -= 365 * 24 * HOUR
-    assert bench.look(number).soaked == rollout_acts.LOOK_LIMIT_MS
+    assert bench.look(number).soaked == LOOK_LIMIT_MS
 
 
 @pytest.mark.one_database
@@ -367,14 +372,14 @@ def test_the_pace_bounds_orders_at_once_and_a_minute(bench: Bench) -> None:
     bench.start(number)
     first = bench.order_all()
     assert len(first) == 3
-    assert bench.call(silent_orders.due, bench.uuids[-1], bench.now).wait == rollouts.TURN_MS
+    assert bench.call(silent_orders.due, bench.uuids[-1], bench.now).wait == TURN_MS
     bench.end(first, Status.SUCCESS)
     assert len(bench.order_all()) == 1
     bench.now += 59 * SECOND
     assert bench.call(silent_orders.due, bench.uuids[-1], bench.now).wait == SECOND
     bench.now += SECOND
     assert len(bench.order_all()) == 2  # the fourth runs still
-    bench.now += rollouts.STALLED_MS + 1
+    bench.now += STALLED_MS + 1
     assert len(bench.order_all()) == 3
 
 
@@ -467,7 +472,7 @@ def test_the_preview_says_who_is_left_out_and_why(bench: Bench) -> None:
     found = bench.call(coverage.preview, 1, NOW + MINUTE)
     assert (found.covered, found.heard, found.busy, found.first) == (8, 8, 0, 8)
     assert dict(found.excluded) == {"version": 1, "from": 1, "batch": 2}
-    assert bench.call(coverage.preview, 1, NOW + 2 * coverage.REACH_MS).heard == 0
+    assert bench.call(coverage.preview, 1, NOW + 2 * REACH_MS).heard == 0
 
 
 @pytest.mark.one_database
@@ -532,6 +537,6 @@ def test_a_row_that_cannot_be_read_offers_nothing(bench: Bench) -> None:
 
     bench.call(damage)
     assert bench.offered() == []
-    assert phases.place_of(number, bench.uuids[0]) < phases.PLACES
+    assert phases.place_of(number, bench.uuids[0]) < PLACES
     assert bench.call(rollout_acts.watched) == []
     assert bench.call(lambda session: session.query(OtaTask).count()) == 0
