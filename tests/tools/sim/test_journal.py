@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,28 @@ async def test_what_the_agent_writes_is_what_is_done_again(tmp_path: Path) -> No
     assert plan.seconds == 10.0
     assert dict(plan.left_out) == {"order volume": 1}
     assert dict(plan.reports) == {"play": 1}
+
+
+def test_a_machine_s_bundle_is_run_in_the_simulation(tmp_path: Path) -> None:
+    """As `make replay` runs it: each step at its time, the invariants, and what was reported there and here."""
+    journal = [
+        line(1.8e9, "start", boot="a"), line(1.8e9 + 1, "link", up=True), line(1.8e9 + 2, "report", key="volume"),
+        line(1.8e9 + 3, "order", by="hand", name="volume", code="2.04", value="5"),
+        line(1.8e9 + 3, "report", key="volume"), line(1.8e9 + 4, "order", by="app", name="play", code="4.00"),
+        line(1.8e9 + 20, "start", boot="a"), line(1.8e9 + 30, "link", up=True),
+    ]  # fmt: skip
+    (tmp_path / "bundle").write_bytes(pack("diag", {NAME: "\n".join(journal).encode()}, 1.8e9))
+    words = [sys.executable, "-m", "tools.sim.replay", tmp_path / "bundle"]
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    trace = [each.strip() for each in run.stdout.splitlines()]
+    assert [each[: each.index(" (")].strip() for each in trace if " -- " in each and " (" in each] == [
+        "1.000 -- network up", "3.000 -- order hand volume 5", "18.000 -- kill", "30.000 -- network up",
+    ]  # fmt: skip
+    assert "left out: {'order play': 1}" in trace
+    (told,) = (each for each in trace if each.startswith("reports, on the machine and here: "))
+    assert " volume 2/" in told
+    assert trace[-1].startswith("no invariant was broken; ")
 
 
 def test_a_start_without_an_end_was_a_kill_or_a_cut_and_an_update_restarts_by_itself() -> None:
