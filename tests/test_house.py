@@ -255,7 +255,7 @@ TESTED_IN: dict[str, str] = {
     "staging.store.retention": "tests/staging/test_upkeep.py",
     "staging.store.soundness": "tests/staging/test_opening.py",
     "staging.store.controls": "tests/staging/gateway/test_control_history.py",
-    "staging.store.engine": "tests/staging/store/test_store_postgresql.py",
+    "staging.store.engine": "tests/staging/store/test_database.py",
     "staging.store.models": "tests/staging/store/test_database.py",
     "staging.store.nonces": "tests/staging/api/test_auth.py",
     "staging.store.ota": "tests/staging/api/test_ota.py",

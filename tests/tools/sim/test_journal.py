@@ -55,7 +55,7 @@ def test_a_machine_s_bundle_is_run_in_the_simulation(tmp_path: Path) -> None:
         line(1.8e9 + 20, "start", boot="a"), line(1.8e9 + 30, "link", up=True),
     ]  # fmt: skip
     (tmp_path / "bundle").write_bytes(pack("diag", {NAME: "\n".join(journal).encode()}, 1.8e9))
-    words = [sys.executable, "-m", "tools.sim.replay", tmp_path / "bundle"]
+    words = [sys.executable, "-m", "tools.sim.replay", str(tmp_path / "bundle")]
     run = subprocess.run(words, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     trace = [each.strip() for each in run.stdout.splitlines()]
