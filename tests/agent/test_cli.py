@@ -368,9 +368,7 @@ def test_a_microphone_that_is_off_is_not_opened_and_one_that_listens_does_not_ho
 
 
 def test_local_ports_are_served_on_loopback(agent: Agent, tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = tmp_path / "agent.toml"
     config.write_text(f"[local]\nhttp_port = {port}\ncoap_port = {port}\n")
     agent.start("--config", config)

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from agent.local.coap import local_coap
+from tests.ports import free_port
 from transport.errors import TransportError
 from wire.exchange import Answer, Request
 
@@ -32,9 +33,7 @@ async def test_nothing_but_loopback_is_served(host: str) -> None:
 
 
 async def test_the_port_is_taken_while_the_agent_runs() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     async with local_coap(answer, port):
         assert not is_free(port)
     assert is_free(port)

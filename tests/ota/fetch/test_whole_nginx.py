@@ -16,6 +16,7 @@ from ota.errors import ContentError, FetchError
 from ota.fetch.source import DownloadSettings, Source
 from ota.fetch.whole import download
 from tests.ota.fetch.rig import DATA, SHA256, fetch
+from tests.ports import free_port
 
 # Debian's path, and the one to which tools/setup.sh unpacks it.
 NGINX_PATH = f"/usr/sbin:{Path(__file__).parents[3]}/build/nginx/usr/sbin"
@@ -26,9 +27,7 @@ def nginx(tmp_path: Path) -> Iterator[str]:
     """Run Debian's nginx, serving tmp_path/www with a rate limit, and an address that redirects to it."""
     if (program := shutil.which("nginx", path=NGINX_PATH)) is None:
         pytest.skip("Debian's nginx is missing: make setup fetches it")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     (tmp_path / "www").mkdir()
     (tmp_path / "nginx.conf").write_text(f"""
 daemon off; master_process off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;
@@ -48,11 +47,12 @@ http {{
 }}""")
     process = subprocess.Popen([program, "-c", tmp_path / "nginx.conf", "-p", tmp_path])
     try:
-        for _ in range(250):
+        while process.poll() is None:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.02)
+        assert process.poll() is None, (tmp_path / "error.log").read_text()
         (tmp_path / "www" / "p.tar.gz").write_bytes(DATA)
         yield f"http://127.0.0.1:{port}"
     finally:
