@@ -53,7 +53,9 @@ def unix_socket(path: Path) -> Iterator[socket.socket]:
         raise LocalAccessError(f"socket {path}: {error.strerror}") from error
     with bound:
         yield bound
-    path.unlink(missing_ok=True)
+    # On a card that has become read-only it stays; nobody listens at it, and `agent.state` knows such ones.
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def loopback_socket(port: int) -> socket.socket:

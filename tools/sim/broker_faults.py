@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
-from tools.sim.happenings import _for_a_while, happening, pick
+from tools.sim.faults import for_a_while
+from tools.sim.happenings import happening, pick
 from tools.sim.machine import TITLES
 from tools.sim.people import by_app
 
@@ -63,7 +64,7 @@ def _stands_still(world: World, chance: float) -> None:
     broker = _broker(world)
     if broker is not None:
         broker.stand_still(still=True)
-        _for_a_while(world, "broker", 1 + 90 * chance**2, lambda: broker.stand_still(still=False))
+        for_a_while(world, "broker", 1 + 90 * chance**2, lambda: broker.stand_still(still=False))
 
 
 @happening("broken off in an order")
@@ -91,7 +92,7 @@ def _held_at_the_door(world: World, chance: float) -> None:
         if now is not None and now is not before and path.up:
             path.proxied = True
             path.set_up(up=False)
-            _for_a_while(world, "network down", 8 + 6 * chance, let_go)
+            for_a_while(world, "network down", 8 + 6 * chance, let_go)
         elif world.loop.time() < end:
             world.later(0.01, look)
 
@@ -120,4 +121,4 @@ def _away(world: World, chance: float) -> None:
     if path is not None:
         path.set_up(up=False)
         undo = lambda: path.set_up(up=True)  # noqa: E731  # two words
-        _for_a_while(world, "cloud's network", 3 + 240 * chance**2, undo)
+        for_a_while(world, "cloud's network", 3 + 240 * chance**2, undo)

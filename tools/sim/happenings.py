@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tools.sim import cloud_side
+from tools.sim import cloud_side, machine_side
 from tools.sim.clock import START
 from tools.sim.ears import speak
+from tools.sim.faults import for_a_while
 from tools.sim.hands_free import say_word, trouble
 from tools.sim.machine import TITLES, Faulty
 from tools.sim.people import adders, begin, by_app, by_hand, crowd, forged
@@ -78,7 +79,7 @@ happening("wake process")(trouble)
 happening("crowd")(crowd)
 happening("adders")(adders)
 happening("forged")(forged)
-HAPPENINGS.update(cloud_side.HAPPENINGS)
+HAPPENINGS.update({**cloud_side.HAPPENINGS, **machine_side.HAPPENINGS})
 
 
 # The parents, by the open API's way.
@@ -207,19 +208,6 @@ def _second_thoughts(world: World, chance: float) -> None:
 # Faults. Each has an end, which `heal` calls too.
 
 
-def _for_a_while(world: World, name: str, seconds: float, undo: Callable[[], None]) -> None:
-    world.observer.count("faults")
-    world.undo[name] = undo
-
-    def end() -> None:
-        if world.undo.get(name) is undo:
-            del world.undo[name]
-            world.note(f"-- {name} is over")
-            undo()
-
-    world.later(seconds, end)
-
-
 def heal(world: World) -> None:
     """End all faults."""
     for undo in list(world.undo.values()):
@@ -251,14 +239,14 @@ def _network_cut(world: World, _chance: float) -> None:
 @happening("network down")
 def _network_down(world: World, chance: float) -> None:
     _path(world).set_up(up=False)
-    _for_a_while(world, "network down", 5 + 1800 * chance**3, lambda: _path(world).set_up(up=True))
+    for_a_while(world, "network down", 5 + 1800 * chance**3, lambda: _path(world).set_up(up=True))
 
 
 @happening("short outage")
 def _short_outage(world: World, chance: float) -> None:
     """Hold all for so long that no end notices: what was sent meanwhile comes late."""
     _path(world).set_up(up=False)
-    _for_a_while(world, "network down", 4 + 21 * chance, lambda: _path(world).set_up(up=True))
+    for_a_while(world, "network down", 4 + 21 * chance, lambda: _path(world).set_up(up=True))
 
 
 @happening("tunnel")
@@ -267,7 +255,7 @@ def _tunnel(world: World, chance: float) -> None:
     _proxy(world, 0.0)
     _path(world).set_up(up=False)
     world.later(0.5, lambda: _command(world, chance))
-    _for_a_while(world, "network down", 11 + 6 * chance, lambda: _path(world).set_up(up=True))
+    for_a_while(world, "network down", 11 + 6 * chance, lambda: _path(world).set_up(up=True))
 
 
 @happening("half open")
@@ -284,7 +272,7 @@ def _slow(world: World, chance: float) -> None:
     def undo() -> None:
         path.latency, path.loss = (0.01, 0.06), 0.0
 
-    _for_a_while(world, "slow network", 60 + 1800 * chance, undo)
+    for_a_while(world, "slow network", 60 + 1800 * chance, undo)
 
 
 def _names(world: World, kind: str, chance: float) -> None:
@@ -294,7 +282,7 @@ def _names(world: World, kind: str, chance: float) -> None:
     def undo() -> None:
         path.names = "answers"
 
-    _for_a_while(world, "name server", 30 + 900 * chance, undo)
+    for_a_while(world, "name server", 30 + 900 * chance, undo)
 
 
 @happening("name server")
@@ -315,7 +303,7 @@ def _portal(world: World, chance: float) -> None:
     def undo() -> None:
         path.portal = False
 
-    _for_a_while(world, "portal", 30 + 600 * chance, undo)
+    for_a_while(world, "portal", 30 + 600 * chance, undo)
     world.net.reset(world.machine.name)
 
 
@@ -328,7 +316,7 @@ def _proxy(world: World, chance: float) -> None:
     def undo() -> None:
         path.proxied = False
 
-    _for_a_while(world, "proxy", 300 + 3600 * chance, undo)
+    for_a_while(world, "proxy", 300 + 3600 * chance, undo)
 
 
 @happening("kill")
@@ -362,10 +350,10 @@ def _disk(world: World, name: str, chance: float) -> None:
     setattr(mount, name, True)
 
     def undo() -> None:
-        mount.full = mount.read_only = False
-        world.machine.mount.full = world.machine.mount.read_only = False
+        mount.full = mount.read_only = world.machine.mount.full = False
+        world.machine.mount.read_only = world.machine.card_away
 
-    _for_a_while(world, "disk", 20 + 1200 * chance, undo)
+    for_a_while(world, "disk", 20 + 1200 * chance, undo)
 
 
 @happening("full disk")
@@ -383,7 +371,7 @@ def _no_device(world: World, chance: float) -> None:
     sounds = world.machine.sounds
     world.observer.promises.touch()
     sounds.plug(there=False)
-    _for_a_while(world, "no sound device", 2 + 300 * chance**2, lambda: sounds.plug(there=True))
+    for_a_while(world, "no sound device", 2 + 300 * chance**2, lambda: sounds.plug(there=True))
 
 
 @happening("slow sound")
@@ -395,7 +383,7 @@ def _slow_sound(world: World, chance: float) -> None:
     def undo() -> None:
         sounds.slow = 0.0
 
-    _for_a_while(world, "slow sound", 60 + 600 * chance, undo)
+    for_a_while(world, "slow sound", 60 + 600 * chance, undo)
 
 
 @happening("stuck mixer")
@@ -407,7 +395,7 @@ def _stuck_mixer(world: World, chance: float) -> None:
         sounds.stuck = False
         sounds.plug(there=sounds.device)  # it tells what it has
 
-    _for_a_while(world, "stuck mixer", 30 + 300 * chance, undo)
+    for_a_while(world, "stuck mixer", 30 + 300 * chance, undo)
 
 
 @happening("loud and stuck")
@@ -423,14 +411,14 @@ def _broken(world: World, chance: float) -> None:
     sounds = world.machine.sounds
     title = TITLES[int(chance * len(TITLES))]
     sounds.broken.add(f"{world.machine.state}/media/{title}.mp3")
-    _for_a_while(world, "broken track", 3600.0, sounds.broken.clear)
+    for_a_while(world, "broken track", 3600.0, sounds.broken.clear)
 
 
 @happening("clock")
 def _clock(world: World, chance: float) -> None:
     machine = world.machine
     machine.set_clock(pick(chance, -1.7e9, -86400.0 * 3, 3600.0, 40.0, -40.0))
-    _for_a_while(world, "clock", 60 + 1800 * chance, lambda: machine.set_clock(0.0))
+    for_a_while(world, "clock", 60 + 1800 * chance, lambda: machine.set_clock(0.0))
 
 
 @happening("cloud kill")
@@ -453,7 +441,7 @@ def _full_cloud(world: World, chance: float) -> None:
     def undo() -> None:
         world.cloud.mount.full = False
 
-    _for_a_while(world, "full cloud", 20 + 300 * chance, undo)
+    for_a_while(world, "full cloud", 20 + 300 * chance, undo)
 
 
 @happening("repository")
@@ -464,7 +452,7 @@ def _repository(world: World, chance: float) -> None:
     def undo() -> None:
         web.breaks, web.missing, web.spoils = 0.0, False, False
 
-    _for_a_while(world, "repository", 120 + 1200 * chance, undo)
+    for_a_while(world, "repository", 120 + 1200 * chance, undo)
 
 
 @happening("other packages")
@@ -478,7 +466,7 @@ def _other_packages(world: World, chance: float) -> None:
         world.web.replaces = False
         begin(world, world.cloud.list_md5(signed))
 
-    _for_a_while(world, "other packages", 120 + 1200 * chance, undo)
+    for_a_while(world, "other packages", 120 + 1200 * chance, undo)
 
 
 @happening("on battery")
@@ -491,7 +479,7 @@ def _on_battery(world: World, chance: float) -> None:
     def undo() -> None:
         battery.powered = True
 
-    _for_a_while(world, "on battery", 600 + 20000 * chance**2, undo)
+    for_a_while(world, "on battery", 600 + 20000 * chance**2, undo)
 
 
 @happening("power button")

@@ -5,9 +5,7 @@ A check returns what is wrong, in words; nothing means that all is well.
 
 from __future__ import annotations
 
-import errno
 import functools
-import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +22,8 @@ LISTEN_SECONDS = 90.0
 STORY_SECONDS, DEAF_SECONDS = 10.0, 150.0
 # A value that changed by itself is looked for each minute, and told when the link lets it through.
 TOLD_SECONDS = 150.0
+# Settings are read in a thread, on a card that may be slow.
+SETTINGS_SECONDS = 20.0
 # Starts of a version that never confirms itself (docs/ota.md).
 TRIES_MAX = 3
 # Looks for the cloud's name, and requests for packages and their metadata, in a minute: waits double from half a second.
@@ -70,6 +70,7 @@ class View:
         loud_since: since when it is louder than the family's limit.
         awake_since: since when something sounds that the sleep timer should have ended.
         untold: since when the cloud shows what is no more, by name.
+        unlike_settings_since: since when the agent does not work by its settings file.
         sizes: the bytes of each of its files, by path.
         tasks: those of machine or cloud that have not ended, of whichever has more.
         lines: of the worse of their logs in its worst hour.
@@ -116,6 +117,7 @@ class View:
     loud_since: float | None = None
     awake_since: float | None = None
     untold: Mapping[str, float] = field(default_factory=dict)
+    unlike_settings_since: float | None = None
     waiting: int = 0
     tries: int = 0
     asked: tuple[int, int] = (0, 0)
@@ -210,6 +212,14 @@ def changes_are_told(view: View) -> str | None:
     return None
 
 
+def settings_are_taken(view: View) -> str | None:
+    """Settings that are read at each use are in force soon after SIGHUP; a file that nobody can read changes nothing."""
+    since = view.unlike_settings_since
+    if since is None or view.now - since < SETTINGS_SECONDS:
+        return None
+    return f"the settings file is not in force for {view.now - since:.0f} s"
+
+
 def a_bad_version_is_left(view: View) -> str | None:
     """A version that never confirms itself is started a few times, and no more."""
     is_left = view.tries <= TRIES_MAX
@@ -290,25 +300,13 @@ def battery_is_heeded(view: View) -> str | None:
     return f"the battery ran dry after {late[0]:.0f} s of running" if late else None
 
 
-def is_of_read_only_card(error: BaseException | None) -> bool:
-    """Return whether an error, or what it came from, is what the system or SQLite says of a read-only card."""
-    if error is None:
-        return False
-    if isinstance(error, BaseExceptionGroup):
-        return all(is_of_read_only_card(each) for each in error.exceptions)
-    is_told = isinstance(error, OSError) and error.errno == errno.EROFS
-    is_sqlite = isinstance(error, sqlite3.OperationalError) and (
-        error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-    )
-    return is_told or is_sqlite or is_of_read_only_card(error.__cause__ or error.__context__)
-
-
 STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
     the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, rollouts_keep_their_phases,
     what_is_kept_is_bounded,
+    settings_are_taken,
 )  # fmt: skip
 
 

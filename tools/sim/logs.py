@@ -83,6 +83,7 @@ def install_logs() -> None:
             life.handlers.remove(handler)
 
     root.addHandler, root.removeHandler = add_own, remove_own
+    _configure_own(root)
     root.setLevel(logging.INFO)
     names: Any = logging
     names._srcfile = None  # noqa: SLF001  # where a line was written is nobody's question here
@@ -91,3 +92,18 @@ def install_logs() -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     add(Router())
+
+
+def _configure_own(root: Any) -> None:
+    """Let what sets up the log of a process set up that of its life, for the rest of this one."""
+    configure: Any = logging.basicConfig
+
+    def configure_own(**words: Any) -> None:
+        life = CURRENT.get()
+        if life is None:
+            configure(**words)
+            return
+        life.handlers[:] = words["handlers"]
+        root.setLevel(words["level"])
+
+    logging.basicConfig = configure_own

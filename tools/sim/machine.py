@@ -1,48 +1,47 @@
 """One simulated machine: the real agent on it, its process's lives, its disk, board and clock.
 
 The launcher decides what starts, as on a real machine; what would be another program is the same code under
-another version number, with the faults that this version was given. A service manager starts what has ended.
+another version number, with the faults that this version was given. A service manager starts what has ended
+(`tools.sim.service`), as the unit says.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import random
+import shutil
+import signal
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import agent.app
-import agent.local.client
-import agent.points
-import base.local_time
 from agent.app import Agent
+from agent.exits import EX_CONFIG
 from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings, VoiceSettings
 from audio.vad import VadKind
-from machine.folder_watch import FolderWatch, MountWatch
-from machine.level import KeptLevel
-from machine.network import NetworkInfo
 from ota.launch.boot import release_folder
-from ota.launch.launch import choose_release
-from ota.launch.starts import forget
+from ota.launch.launch import LaunchDecision, choose_release
 from resources.announce.settings import Kind, SoundsSettings
-from tools.sim.board import SimBattery, SimMixer, SimPlayer, SimPowerOff, Sounds
-from tools.sim.calls import Calls, Mount, bury, lay_out
+from tools.sim import service
+from tools.sim.board import SimBattery, SimPlayer, Sounds
+from tools.sim.calls import Calls, Mount, bury, lay_out, real
 from tools.sim.disk import Change, File, Folder, Left, Write, after_cut, flip_bit, split
-from tools.sim.invariants import is_of_read_only_card
 from tools.sim.life import CURRENT, Life, PowerCut
-from tools.sim.logs import LogCount
 from tools.sim.net import Network
+from tools.sim.service import Etc, Journal
 from tools.sim.sqlite_disk import SqliteDisk
+from tools.sim.threads import Thread
 from wire.profile import Profile
 
 BASE_VERSION = "1.0.0"
-# Seconds until the service manager starts what has ended, and a machine that lost its power.
-RESTART_SECONDS = 2.0
+# Of the unit (systemd/story-agent.service): seconds until what has ended is started again, and that it has to end in when
+# it is told to; and those until a process that has put another one in its place, or that somebody restarts, is there again.
+RESTART_SECONDS, STOP_SECONDS, AGAIN_SECONDS = 3.0, 10.0, 0.3
 # Seconds of a system's end, of a look at the battery's course, and the percent below which no board starts.
 OFF_SECONDS, BATTERY_SECONDS, BOOT_PERCENT = 3.0, 60.0, 6.0
 # The head of an MP3 frame, as the media folder looks for.
@@ -81,6 +80,17 @@ class Platform:
     note: Callable[[str], None]
 
 
+def usual_settings() -> Settings:
+    """Return the settings of a simulated machine."""
+    return Settings(
+        link=LinkSettings(),
+        sounds=SoundsSettings(kinds=Kind.NONE),
+        ota=OtaSettings(repository="http://repository.test/tuf"),
+        switch=SwitchSettings(armed=True, idle_minutes=0),
+        voice=VoiceSettings(vad=VadKind.ENERGY),
+    )
+
+
 class Machine:
     """One machine."""
 
@@ -92,7 +102,7 @@ class Machine:
         self.sounds = Sounds(self.rng)
         self.battery = SimBattery()
         self.versions: dict[str, Faulty] = {}
-        self.log = LogCount(on.loop.time)
+        self.journal = Journal(on.loop.time, profile.secrets)
         self.wall_offset = 0.0
         self.life: Life | None = None
         self.agent: Agent | None = None
@@ -121,16 +131,23 @@ class Machine:
         """Files that had a bit flipped."""
         self._away: asyncio.TimerHandle | None = None
         self.on_gone: Callable[[], None] = lambda: None
-        self.settings = Settings(
-            link=LinkSettings(),
-            sounds=SoundsSettings(kinds=Kind.NONE),
-            ota=OtaSettings(repository="http://repository.test/tuf"),
-            switch=SwitchSettings(armed=True, idle_minutes=0),
-            voice=VoiceSettings(vad=VadKind.ENERGY),
-        )
-        self.mount = Mount(str(folder))
-        on.calls.mounts.append(self.mount)
-        self.state = folder
+        self.settings = usual_settings()
+        self.in_memory = False
+        """Whether the process keeps all in memory, as there is no card."""
+        self.card_away = False
+        self._card: Left | None = None
+        """What is on a card that is away."""
+        self.is_spoilt = False
+        """Whether the settings file is one that nobody can read."""
+        self._asked = self._again = False
+        self._use_disk(folder)
+
+    def _use_disk(self, folder: Path) -> None:
+        """Lay out its card in the empty ``folder``; beside it are what its image has, and its memory."""
+        self.state, self.mount = folder, Mount(str(folder))
+        self.on.calls.mounts.append(self.mount)
+        self.etc = Etc(folder.with_name(f"{folder.name}-etc"), self.profile)
+        self.memory = folder.with_name(f"{folder.name}-run")
         self._install()
 
     def _install(self) -> None:
@@ -149,22 +166,22 @@ class Machine:
         if self.battery.level <= 0 and self.life is not None:
             self.lose_power("the battery is empty")
             self.ran_dry.append(self.on.loop.time() - self._booted_at)
-        self.on.loop.call_later(BATTERY_SECONDS, self._use_battery, context=contextvars.Context())
+        self._later(BATTERY_SECONDS, self._use_battery)
 
     def switch_off(self) -> None:
         """End the system in order, and the power with it; somebody switches it on again later."""
         if self.life is not None:
             self.on.note(f"{self.name}: switches itself off")
             self.stop()
-            off = functools.partial(self.lose_power, "off")
-            self.on.loop.call_later(OFF_SECONDS, off, context=contextvars.Context())
+            self._later(OFF_SECONDS, functools.partial(self.lose_power, "off"))
 
     def boot(self) -> None:
         """Give it power."""
         if not self.boots:
+            self.etc.write(self.settings)
             self._use_battery()
         if self.battery.level < BOOT_PERCENT and not self.battery.powered:
-            self.on.loop.call_later(BATTERY_SECONDS, self.boot, context=contextvars.Context())
+            self._later(BATTERY_SECONDS, self.boot)
             return
         self.boots += 1
         self._booted_at = self.on.loop.time()
@@ -178,11 +195,17 @@ class Machine:
             return
         self.starts += 1
         self.life = Life(self.name, self.wall_offset, self._booted_at, self._boot_id)
-        self.life.handlers.append(self.log)
+        self._asked = self._again = False
+        self.journal.begin()
+        self._task = self._context(self.life).run(Thread, target=self._live, args=(self.life,))
+        self._task.start()
+
+    def _context(self, life: Life) -> contextvars.Context:
+        """Return the context of its process's code."""
         context = contextvars.Context()
-        context.run(CURRENT.set, self.life)
+        context.run(CURRENT.set, life)
         context.run(CURRENT_MACHINE.set, self)
-        self._task = self.on.loop.create_task(self._live(self.life), context=context)
+        return context
 
     def set_clock(self, offset: float) -> None:
         """Set its clock ``offset`` seconds ahead of the true time."""
@@ -190,33 +213,46 @@ class Machine:
         if self.life is not None:
             self.life.wall_offset = offset
 
-    async def _live(self, life: Life) -> None:
-        wants_restart, why, of_card = False, "", False
+    def _live(self, life: Life) -> None:
+        """Be its process: from its start to its end, in a thread of its own."""
+        why = ""
         try:
-            wants_restart = await self._run_service()
+            code = service.run(self.state, self.etc, self.memory)
         except PowerCut:
             return
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001  # whatever ends it is judged by the invariants
-            why, of_card = f"{type(error).__name__}: {error}", is_of_read_only_card(error)
-            if isinstance(error, BaseExceptionGroup):
-                why = f"{error.exceptions[0]!r}"
-                if error.subgroup(PowerCut) is not None:
-                    return
+        except Exception as error:  # noqa: BLE001  # whatever ends it is judged by the invariants
+            code, why = 1, f"{type(error).__name__}: {error}"
         if life.dead:
             return
-        self.on.note(f"{self.name}: {self.running} ended{': ' + why if why else ''}")
-        # On a card that is read-only `agent.daemon`, which is not simulated, would have taken a folder in memory.
-        is_excused = of_card and self.mount.read_only
-        if why and not self.versions.get(self.running, Faulty()).crashes and not is_excused:
-            self.ended.append(why)
+        told = " | ".join([why] if why else self.journal.last).replace(str(self.state), "")
+        self.on.note(f"{self.name}: {self.running} ended: {code}")
+        if fault := self._fault_of(code):
+            self.ended.append(f"{fault}: {told}")
         self._gone(life, power=False)
-        later = 0.3 if wants_restart else RESTART_SECONDS
-        self.on.loop.call_later(later, self.start, context=contextvars.Context())
+        self._start_in(AGAIN_SECONDS if self._again else RESTART_SECONDS)
 
-    async def _run_service(self) -> bool:
-        decision = choose_release(self.state, find_base=lambda: BASE_VERSION)
+    def _fault_of(self, code: int) -> str:
+        """Return why it should not have ended so; "" if that is as it should be."""
+        if self.versions.get(self.running, Faulty()).crashes or (
+            self.is_spoilt and code == EX_CONFIG
+        ):
+            return ""
+        if code:
+            return f"exit code {code}"
+        return "" if self._asked or self._again else "by itself"
+
+    def _later(self, seconds: float, work: Callable[[], None]) -> asyncio.TimerHandle:
+        """Do what is no process's work."""
+        return self.on.loop.call_later(seconds, work, context=contextvars.Context())
+
+    def _start_in(self, seconds: float) -> None:
+        self._later(seconds, self.start)
+
+    # What its process asks of its system (`tools.sim.service.Process`).
+
+    def enter(self, state: Path) -> LaunchDecision:
+        """Choose what starts; what a version is that crashes at its start ends here."""
+        decision = choose_release(state, find_base=lambda: BASE_VERSION)
         self.running = decision.version or BASE_VERSION
         faulty = self.versions.get(self.running, Faulty())
         self.on.note(f"{self.name}: {self.running} starts")
@@ -224,18 +260,20 @@ class Machine:
         self.tries = self.tries + 1 if faulty.crashes else 0
         self.started_at = self.on.loop.time()
         if faulty.crashes:
-            await asyncio.sleep(0.5)
+            time.sleep(0.5)
             raise RuntimeError(f"version {self.running} does not start")
         if faulty.dies_after:
             self.on.loop.call_later(faulty.dies_after, self.kill)
         self.on.net.path(self.name).refused = faulty.deaf
-        self.agent = Agent(self.profile, self.settings, self.state, self.running)
-        try:
-            await self.agent.run()
-        finally:
-            if self.life is not None and not self.life.dead:
-                forget(self.state)
-        return self.agent.restart_wanted
+        return decision
+
+    def exec_again(self) -> None:
+        """Let another program take the place of this one."""
+        self._again = True
+
+    def note_agent(self, made: Agent, state: Path) -> None:
+        """Hear of the agent that its process has made, and of the folder in which that keeps all."""
+        self.agent, self.in_memory = made, state != self.state
 
     def _look_at_files(self, version: str | None) -> None:
         """Note how a version that starts differs from its package; a flipped bit may be in it."""
@@ -249,9 +287,35 @@ class Machine:
 
     def stop(self) -> None:
         """End it in order, as SIGTERM does."""
-        if self.life is not None:
-            for work in list(self.life.signals.values())[:1]:
-                work()
+        self.send(signal.SIGTERM)
+
+    def restart(self) -> None:
+        """Restart the service, as ``systemctl restart`` does."""
+        self.send(signal.SIGTERM)
+        self._again = self._asked
+
+    def send(self, number: int) -> None:
+        """Send a signal; one that ends the process has to do so in time."""
+        life = self.life
+        if life is None:
+            return
+        self.on.note(f"{self.name}: {signal.Signals(number).name}")
+        handler = life.signals.get(number, signal.SIG_DFL)
+        if number != signal.SIGHUP:
+            self._asked = True
+            self.on.loop.call_later(
+                STOP_SECONDS, self._end_late, life, context=contextvars.Context()
+            )
+        if handler is signal.SIG_DFL:  # before it listens: the kernel ends it
+            self._gone(life, power=False)
+            self._start_in(RESTART_SECONDS)
+        elif handler is not signal.SIG_IGN:
+            self.on.loop.call_soon(handler, context=self._context(life))
+
+    def _end_late(self, life: Life) -> None:
+        if self.life is life:
+            self.ended.append(f"it did not end within {STOP_SECONDS:.0f} s of being told to")
+            self.kill()
 
     def kill(self) -> None:
         """Kill its process; the service manager starts it again."""
@@ -259,7 +323,7 @@ class Machine:
             return
         self.on.note(f"{self.name}: kill -9")
         self._gone(self.life, power=False)
-        self.on.loop.call_later(RESTART_SECONDS, self.start, context=contextvars.Context())
+        self._start_in(RESTART_SECONDS)
 
     def lose_power(self, why: str = "power cut") -> None:
         """Take its power away; it comes back in a while, with what its disk has kept."""
@@ -269,7 +333,17 @@ class Machine:
         self.mount.dead = True
         self._gone(self.life, power=True)
         away = self.rng.uniform(1.0, 120.0)
-        self._away = self.on.loop.call_later(away, self._come_back, context=contextvars.Context())
+        self._away = self._later(away, self._come_back)
+
+    def take_card(self) -> None:
+        """Let it lose its power, and come back without its card."""
+        self.card_away = True
+        self.lose_power("its card is away")
+
+    def give_card(self) -> None:
+        """Put the card in again, and switch it on with that."""
+        self.card_away = False
+        self.lose_power("its card is there again")
 
     def come_back(self) -> None:
         """Give it its power back now, if that is away."""
@@ -291,6 +365,7 @@ class Machine:
             self.sounds.forget_places()  # the newest were in this process alone
         self.buried += [self.agent, life, self._task]
         self.life = self.agent = self.player = self.wake_child = None
+        self.in_memory = False
         self.sounds.listeners.clear()
         self.recordings.clear()
 
@@ -300,15 +375,34 @@ class Machine:
 
     def _come_back(self) -> None:
         self._away = None
-        left = after_cut(self.mount.disk, self._survives)
+        left = self._card or after_cut(self.mount.disk, self._survives)
+        self._card = left if self.card_away else None
+        if self.card_away:
+            self._lay_out_nothing()
+        else:
+            self._flip(left)
+            with contextlib.suppress(FileExistsError):
+                real.mkdir(self.state)
+            self.mount = lay_out(self.on.calls, self.mount, left)
+        self.boot()
+
+    def _lay_out_nothing(self) -> None:
+        """Let the place of its card be on the image, which is read-only."""
+        calls, before = self.on.calls, self.mount
+        calls.mounts.remove(before)
+        shutil.rmtree(before.root, ignore_errors=True)
+        before.let_go()
+        self.mount = Mount(before.root)
+        self.mount.read_only = True
+        calls.mounts.append(self.mount)
+
+    def _flip(self, left: Left) -> None:
         if self.flip is not None and (found := flip_bit(left, self.flip)):
             self.damaged.add(found)
             if "playing" in found:
                 self.sounds.forget_places()  # an older one may be the newest that can be read
             self.on.note(f"{self.name}: a bit of {found} is another one")
         self.flip = None
-        self.mount = lay_out(self.on.calls, self.mount, left)
-        self.boot()
 
     def _survives(self, _path: str, node: File | Folder) -> Sequence[Write | Change]:
         pending: list[Any] = list(node.pending)
@@ -341,67 +435,3 @@ def own() -> Machine:
     if found is None:
         raise RuntimeError("no machine's code runs")
     return found
-
-
-async def _find_mixer(on_change: Callable[[], None]) -> SimMixer:
-    return SimMixer(own().sounds, on_change)
-
-
-@dataclass
-class _Answer:
-    status: int = 200
-    body: bytes = b""
-
-
-@dataclass
-class SimClient:
-    """Asks the agent's own self-description, as its health check does over its Unix socket."""
-
-    path: Path
-    seconds: float = 10.0
-    asked: list[str] = field(default_factory=list)
-
-    def request(self, method: str, target: str, body: bytes = b"") -> _Answer:
-        """Answer ``GET /resource``."""
-        del method, target, body
-        from wire.fields import dump_object  # noqa: PLC0415  # one name
-
-        machine = own()
-        dispatch = getattr(machine.agent, "_dispatch", None)
-        if dispatch is None:
-            return _Answer(503)
-        return _Answer(200, dump_object(dispatch.describe()))
-
-
-def bind_drivers() -> None:
-    """Put the simulated board in the drivers' places, for the rest of the process."""
-    names: Any = agent.points
-    names.find_player = lambda _level, folder: own().make_player(folder)
-    names.KeptLevel = functools.partial(KeptLevel, _find_mixer, lambda: "simulated")
-    names.LogindPowerOff = lambda: SimPowerOff(own().switch_off)
-    names.build_battery = lambda _settings: own().battery
-    # Neither a clock with a battery nor a time service, whatever the machine has that this runs on.
-    times: Any = base.local_time
-    times.has_clock = times.is_synchronised = lambda: False
-    app: Any = agent.app
-    # An agent that has started turns the collector on, and keeps all that is there from it: of a process that runs
-    # seeds that would be all of them.
-    app.gc = SimpleNamespace(freeze=lambda: None, enable=lambda: None)
-    app.read_network = lambda: NetworkInfo("WIFI", "02:00:00:00:00:01", "10.0.0.2")
-    client: Any = agent.local.client
-    client.LocalClient = SimClient
-    for kind in (FolderWatch, MountWatch):
-        _note_watches(kind)
-
-
-def _note_watches(kind: Any) -> None:
-    """Note whose each is: a user has 128 of inotify's, and what is dead is collected only after the seed."""
-    make = kind.__init__
-
-    def noted(self: Any) -> None:
-        make(self)
-        life = CURRENT.get()
-        if life is not None:
-            life.watches.append(self)
-
-    kind.__init__ = noted

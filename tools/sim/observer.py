@@ -8,15 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent.link.outbox_rows import LATEST_ONLY
-from agent.link.outbox_store import Store
-from agent.voice.stream import LiveSender
 from machine.outputs import is_near
-from resources.dispatch import Dispatch
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.steps import level_of, step_of
 from resources.playing.events import State
-from staging.gateway.session import Session
 from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
 from staging.store.repeats import EPOCHS_LIMIT
@@ -25,21 +20,21 @@ from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
 from tools.sim.forbidden import Forbidden
 from tools.sim.invariants import Ending, View
-from tools.sim.last_order import LastOrder, stem, teller_of, watch_teller
-from tools.sim.machine import CURRENT_MACHINE, Machine
+from tools.sim.last_order import LastOrder, stem, teller_of
+from tools.sim.machine import Machine
 from tools.sim.open_api import Apps
-from tools.sim.promises import START_SECONDS, Promises, told_by, watch_orders
+from tools.sim.promises import START_SECONDS, Promises, told_by
+from tools.sim.reloading import has_taken
 from tools.sim.tokens import let_get_on
+from tools.sim.watching import WATCHED
 from wire.abilities import PING
-from wire.codes import Code
+from wire.reports import KEY_TROUBLE
 from wire.rules import parse_rules
 
 if TYPE_CHECKING:
     from tools.sim.world import World
 
 
-# The machine learns the cloud's time to the length of a round trip.
-LATE_SECONDS = 1.0
 # After so many calls that change something on the disk its files are counted again.
 COUNT_STEPS = 25
 # What was so within this time may still be shown: it is on its way.
@@ -65,6 +60,10 @@ class Observer:
         """When the microphone was open although it was told to be off, and had said so."""
         self.unheard: list[str] = []
         """Wake words that were said to a microphone that was open for them, and that nobody heard."""
+        self._fleeting: set[tuple[str, int]] = set()
+        """Reports that are in the memory of a machine without its card, and end with its process."""
+        self._trouble_at = -1.0
+        """When the cloud last heard what is wrong with the machine."""
         self.heard = 0
         """The number of the last utterance that the machine began."""
         self.offered: Counter[str] = Counter()
@@ -90,6 +89,8 @@ class Observer:
         WATCHED.observer = self
 
     def _gone(self) -> None:
+        self.excused.update(dict.fromkeys(self._fleeting, "in memory"))
+        self._fleeting.clear()
         self.promises.gone()
         self.last_order.gone()
 
@@ -112,6 +113,11 @@ class Observer:
         self.excused.update(
             {name: "replaced" for name, known in self.accepted.items() if known == key}
         )
+
+    def note_fleeting(self, machine: Machine, report: tuple[str, int]) -> None:
+        """Note that a report was stored, if it is in memory alone."""
+        if machine.in_memory:
+            self._fleeting.add(report)
 
     def note_done(self, request: Any) -> None:
         """Note that an order with a name of its own was carried out: another time is one too many."""
@@ -166,6 +172,7 @@ class Observer:
         view.untold = self._see_untold(machine)
         view.loud_since = self._since("loud", unlike=self._is_loud(machine))
         view.awake_since = self._awake_since(view)
+        view.unlike_settings_since = self._since("settings", unlike=not has_taken(machine))
         await self._see_kept(machine)
         self.forbidden.look(now, sounds=view.sounding is not None)
         view.broken = [
@@ -174,6 +181,7 @@ class Observer:
             *self.apps.broken,
             *machine.sounds.skipped,
             *machine.torn,
+            *machine.journal.leaked,
         ]
         self.world.rollouts.look()
         view.pruned = self.world.cloud.prune_faults
@@ -184,7 +192,7 @@ class Observer:
         view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
         lives = [life for life in (machine.life, self.world.cloud.life) if life is not None]
         view.tasks = max((life.busy for life in lives), default=0)
-        view.lines = max(machine.log.most, self.world.cloud.log.most)
+        view.lines = max(machine.journal.most, self.world.cloud.log.most)
         return view
 
     def _since(self, name: str, *, unlike: bool) -> float | None:
@@ -197,10 +205,11 @@ class Observer:
         """Return the size of each file; they are looked at again after so many calls that changed something."""
         mount = machine.mount
         known, steps, _ = self._counted
-        if known != id(mount) or mount.steps - steps >= COUNT_STEPS:
-            sizes = {
-                entry.path[len(mount.root) :]: entry.stat().st_size for entry in _files(mount.root)
-            }
+        if machine.card_away and not machine.in_memory:  # nothing runs yet that has files
+            return {}
+        if known != id(mount) or mount.steps - steps >= COUNT_STEPS or machine.in_memory:
+            root = str(machine.memory) if machine.in_memory else mount.root
+            sizes = {entry.path[len(root) :]: entry.stat().st_size for entry in _files(root)}
             self._counted = (id(mount), mount.steps, sizes)
         return self._counted[2]
 
@@ -280,7 +289,10 @@ class Observer:
         """Hear what a cloud that has started takes from the machine."""
 
         def note(_uuid: str, effects: Sequence[Effect]) -> None:
-            self.shown.update({e.key: e.value for e in effects if isinstance(e, HistoryPoint)})
+            told = {e.key: e.value for e in effects if isinstance(e, HistoryPoint)}
+            self.shown.update(told)
+            if KEY_TROUBLE in told:
+                self._trouble_at = self.world.loop.time()
 
         if self.world.cloud.gateway is not None:
             self.world.cloud.gateway.listen(note)
@@ -299,6 +311,9 @@ class Observer:
             since = self._since(name, unlike=can_tell and is_known and not is_new)
             if since is not None:
                 untold[name] = since
+        is_told = not machine.in_memory or self._trouble_at >= machine.started_at
+        if (since := self._since("trouble", unlike=can_tell and not is_told)) is not None:
+            untold["trouble"] = since
         return untold
 
     def _is_news(self, name: str, value: object) -> bool:
@@ -324,6 +339,8 @@ class Observer:
     async def _see_kept(self, machine: Machine) -> None:
         """Look once after each start whether the settings are what they were."""
         if machine.starts == self._looked_at or machine.agent is None or machine.damaged:
+            return
+        if machine.in_memory:  # there is nothing that was kept
             return
         now = self.world.loop.time()
         if machine.mount.full or machine.mount.read_only:
@@ -409,88 +426,3 @@ def _files(root: str) -> list[os.DirEntry[str]]:
                 elif entry.is_file(follow_symlinks=False):
                     found.append(entry)
     return found
-
-
-class Watched:
-    """Whose observer hears what the product's classes do."""
-
-    observer: Observer | None = None
-
-
-WATCHED = Watched()
-
-
-def watch_promises() -> None:
-    """Note what the outbox takes and lets go, for the rest of the process; nothing is changed by that."""
-    put = Store._put  # noqa: SLF001
-
-    def noted_put(self: Store, row: Any, once: str | None) -> bool:
-        if WATCHED.observer is not None:
-            WATCHED.observer.offered[row.key] += 1
-        stored = put(self, row, once)
-        observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
-        if observer is None or machine is None or machine.life is None or machine.mount.dead:
-            return stored
-        if row.key in LATEST_ONLY:
-            observer.excuse(row.key)
-        if stored and not machine.mount.dead:
-            observer.accepted[row.epoch, row.number] = row.key
-        return stored
-
-    Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
-    _watch_requests()
-    _watch_utterances()
-    _watch_waiting()
-    watch_orders(WATCHED)
-    watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
-
-
-def _watch_requests() -> None:
-    handle = Dispatch.handle
-
-    async def noted_handle(self: Dispatch, request: Any, *, local: bool = False) -> Any:
-        answer = await handle(self, request, local=local)
-        if WATCHED.observer is not None and answer.code == Code.CHANGED:
-            _note_changed(WATCHED.observer, request)
-        return answer
-
-    Dispatch.handle = noted_handle  # type: ignore[method-assign]
-
-
-def _note_changed(observer: Observer, request: Any) -> None:
-    """Note a request that was carried out."""
-    path, machine = "/".join(request.path), CURRENT_MACHINE.get()
-    if request.until_ms is not None:
-        late = START + observer.world.loop.time() - request.until_ms / 1000
-        if late > LATE_SECONDS:
-            observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
-    if request.id:
-        observer.note_done(request)
-    if machine is not None and path == "microphone" and request.payload in {b"0", b"false"}:
-        observer.hear_mute(machine)
-
-
-def _watch_utterances() -> None:
-    begin = LiveSender.begin
-
-    def noted_begin(self: LiveSender, *words: Any, **named: Any) -> Any:
-        made = begin(self, *words, **named)
-        if WATCHED.observer is not None and made is not None:
-            WATCHED.observer.heard = made.id
-            WATCHED.observer.forbidden.note_utterance(made)
-            WATCHED.observer.count("utterances heard")
-        return made
-
-    LiveSender.begin = noted_begin  # type: ignore[method-assign]
-
-
-def _watch_waiting() -> None:
-    request = Session.request
-
-    async def noted_request(self: Session, *words: Any, **named: Any) -> Any:
-        if WATCHED.observer is not None:
-            others = WATCHED.observer.most_waiting
-            WATCHED.observer.most_waiting = max(others, self.waiting)
-        return await request(self, *words, **named)
-
-    Session.request = noted_request  # type: ignore[method-assign]

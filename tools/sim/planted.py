@@ -140,6 +140,13 @@ PLANTS = (
     Plant("the volume's limits are not stored", "resources.loudness.loudness", '        await self._save("volume_limits", limits=str(limits))\n', "", "seeds"),
     Plant("the mode of playing is not stored", "resources.playing.positions", '        await self._keep(_MODE, mode.value, "play_mode")\n', "        self._notes[_MODE] = mode.value\n", "seeds"),
     Plant("an app waits 1000 times as long for a machine", "staging.gateway.gateway", "CONTROL_DEADLINE = 10.0", "CONTROL_DEADLINE = 10_000.0", "seeds"),
+    Plant("nobody is told that a machine runs from memory", "agent.daemon", "    profile = found.profile\n", "    profile, fault = found.profile, None\n", "seeds"),
+    Plant("a machine without its card does not start", "agent.state", '        return _memory_state(state), f"state folder {state}: {error.strerror}"', "        raise", "seeds"),
+    Plant("settings are not read again", "agent.app", "        loop.add_signal_handler(signal.SIGHUP, self._reload)\n", "", "seeds"),
+    Plant("an end that was asked for is told as a failure", "agent.daemon", "    return EX_OK, agent is not None and agent.restart_wanted", "    return EX_FAILED, agent is not None and agent.restart_wanted", "seeds"),
+    Plant("an update does not restart the agent", "agent.daemon", "    return EX_OK, agent is not None and agent.restart_wanted", "    return EX_OK, False", "seeds"),
+    Plant("a secret is in the log", "agent.daemon", "    set_up_logging(profile.secrets, verbose=options.verbose)\n", "    set_up_logging((), verbose=options.verbose)\n    _log.info('profile: %s', profile.secrets)\n", "seeds"),
+    Plant("a socket that cannot be removed is a failure", "agent.local.sockets", "    with contextlib.suppress(OSError):\n        path.unlink(missing_ok=True)\n\n\ndef loopback", "    path.unlink(missing_ok=True)\n\n\ndef loopback", "seeds"),
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from wire.codes import Code
 from wire.datapoints import Method
 
 if TYPE_CHECKING:
-    from tools.sim.observer import Watched
+    from tools.sim.watching import Watched
 
 # Data points whose value nothing but an order changes.
 KEPT = ("play_mode", "child_lock", "rules", "volume_limits", "microphone")
@@ -60,7 +60,8 @@ class Promises:
     def __init__(self, machine: Machine, now: Callable[[], float]) -> None:
         """Remember what ``machine`` answers; ``now`` is the true time."""
         self._machine, self._now = machine, now
-        self.kept: dict[str, str] = {}
+        self._on_card: dict[str, str] = {}
+        self._in_memory: dict[str, str] = {}
         self.broken: list[str] = []
         self.failed: list[str] = []
         """Orders whose handler ended by a bug."""
@@ -71,6 +72,11 @@ class Promises:
         self._under_way: Counter[str] = Counter()
         self._timer_ends: float | None = None
         self._boots = 0
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What was promised, by the data point's name: without its card a machine knows of nothing that it keeps there."""
+        return self._in_memory if self._machine.in_memory else self._on_card
 
     # Orders.
 
@@ -148,6 +154,7 @@ class Promises:
     def gone(self) -> None:
         """Hear that the process is gone: what was under way will not be answered."""
         self._under_way = Counter()
+        self._in_memory = {}
 
 
 async def told_by(machine: Machine, point: Any) -> Any:

@@ -22,8 +22,8 @@ ENV = install()
 # Nothing of the product's may be imported before.
 from tools.sim.journal import Plan, make_plan, read_bundle  # noqa: E402
 from tools.sim.logs import install_logs  # noqa: E402
-from tools.sim.observer import watch_promises  # noqa: E402
 from tools.sim.replaying import events_of  # noqa: E402
+from tools.sim.watching import watch_promises  # noqa: E402
 from tools.sim.world import World, prepare  # noqa: E402
 
 SETTLE_SECONDS = 600.0

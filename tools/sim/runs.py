@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from tools.sim.env import Env
 from tools.sim.logs import install_logs
-from tools.sim.observer import watch_promises
 from tools.sim.scenario import Event, is_by_mqtt, scenario
+from tools.sim.watching import watch_promises
 from tools.sim.world import Outcome, World, prepare
 
 # Of a failing seed: how often events are left out, and the lines of its trace that are shown.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 HOUR = 3600.0
@@ -43,6 +43,8 @@ ADDED = {
     "wake word": 10, "wake process": 3, "forged": 4, "short day": 3,
     "adders": 6, "loud and stuck": 2, "other packages": 3,
 }  # fmt: skip
+# Of the machine's process, and of its card; their chance is their own too.
+PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {
     "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,
@@ -79,24 +81,28 @@ def scenario(
         for name, rate in often.items()
         for event in _spread(rng, name, rate * (scale if name in faults else 1.0), hours * HOUR)
     ]
-    added = random.Random(f"added {seed}")  # noqa: S311  # a simulation
-    for name, rate in ADDED.items():
-        if added.random() < 0.5:
-            events += _spread(added, name, rate * density, hours * HOUR)
-    of_cloud = random.Random(f"cloud {seed}")  # noqa: S311  # a simulation
-    for name, rate in CLOUD.items():
-        if of_cloud.random() < 0.5:
-            events += _spread(of_cloud, name, rate * density, hours * HOUR)
+    groups = {
+        "added": ADDED,
+        "cloud": CLOUD,
+        "process": PROCESS,
+        **({"broker": BROKER} if by_mqtt else {}),
+    }
+    for group, of_group in groups.items():
+        events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
     of_rollouts = random.Random(f"rollouts {seed}")  # noqa: S311  # a simulation
     if of_rollouts.random() < (ROLLOUT_PART if density > DENSE else ROLLOUT_PART_OF_DAYS):
         for name, rate in ROLLOUT.items():
             events += _spread(of_rollouts, name, rate * density, hours * HOUR)
-    if by_mqtt:
-        of_broker = random.Random(f"broker {seed}")  # noqa: S311  # a simulation
-        for name, rate in BROKER.items():
-            if of_broker.random() < 0.5:
-                events += _spread(of_broker, name, rate * density, hours * HOUR)
     return sorted(events, key=lambda event: event.at)
+
+
+def _some(
+    rng: random.Random, rates: Mapping[str, float], density: float, seconds: float
+) -> Iterator[Event]:
+    """Yield what happens of a group of which a seed has every second kind."""
+    for name, rate in rates.items():
+        if rng.random() < 0.5:
+            yield from _spread(rng, name, rate * density, seconds)
 
 
 def _spread(rng: random.Random, name: str, rate: float, seconds: float) -> Iterator[Event]:

@@ -20,20 +20,22 @@ from tools.sim.broker_process import BrokerProcess
 from tools.sim.calls import bury
 from tools.sim.clock import START
 from tools.sim.cloud import ADDRESS, HOST, Cloud, Template
+from tools.sim.drivers import bind_drivers
 from tools.sim.ears import bind_microphone
 from tools.sim.env import Env
 from tools.sim.hands_free import bind_wake_child, leave_listening
 from tools.sim.happenings import HAPPENINGS, go_to_bed, heal
 from tools.sim.invariants import end_faults, step_faults
 from tools.sim.loop import SimLoop
-from tools.sim.machine import Machine, Platform, bind_drivers
+from tools.sim.machine import Machine, Platform
 from tools.sim.net import Network
-from tools.sim.observer import WATCHED, Observer
+from tools.sim.observer import Observer
 from tools.sim.paces import slow_down
 from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
 from tools.sim.scenario import HOUR, Event
+from tools.sim.watching import WATCHED
 
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
 LOOK_SECONDS, QUIET_LOOK_SECONDS = 15.0, 60.0

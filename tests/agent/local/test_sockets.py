@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import stat
@@ -39,6 +40,20 @@ def test_a_dead_agents_socket_is_replaced(tmp_path: Path) -> None:
         bound.listen()
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
+
+
+def test_a_socket_that_cannot_be_removed_is_no_failure_of_who_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "agent.sock"
+
+    def refuse(_path: Path, **_words: bool) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with unix_socket(path) as bound:
+        monkeypatch.setattr(Path, "unlink", refuse)  # the card has become read-only meanwhile
+    assert bound.fileno() == -1
+    assert path.exists()
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "none/agent.sock"])

@@ -5,10 +5,8 @@ Each runs in a process of its own: the simulation replaces clock, files, threads
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import sqlite3
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +16,7 @@ from typing import Any
 import pytest
 
 from tools.sim.disk import Disk, File, Folder, Left, Write, after_cut, flip_bit, ways
-from tools.sim.invariants import Ending, View, end_faults, is_of_read_only_card, step_faults
+from tools.sim.invariants import Ending, View, end_faults, step_faults
 from tools.sim.planted import PLANTS, VARIABLE
 from tools.sim.scenario import is_by_mqtt, scenario
 
@@ -36,13 +34,13 @@ def test_no_invariant_is_broken_in_short_days_and_a_seed_is_the_same_again() -> 
     # syncs the folder with a log's first sync after each opening, also of a log that was there.
     told = run(
         "tools.sim", "--seeds", "50", "--hours", "0.002", "--density", "300", "--settle", "300",
-        "--twice", "2", "--also", "90:0.1:40:600,13:0.1:40:600",
+        "--twice", "2", "--also", "90:0.1:40:600,3:0.1:40:600",
     )  # fmt: skip
     assert "50 seeds" in told
     assert " 0 failed" in told
-    # Seed 13: a package is fetched, and proves itself. None was, at first: what asks for one was answered 404, or slept for ever.
+    # Seed 3: a package is fetched, and proves itself. None was, at first: what asks for one was answered 404, or slept for ever.
     assert "1.1.0 starts" in told
-    assert "seed 13: no fault" in told
+    assert "seed 3: no fault" in told
     # Each kind of order is carried out somewhere: some were once written as values that the machine refuses.
     for name in (
         "play",
@@ -109,25 +107,6 @@ def test_a_flipped_bit_is_one_bit_of_the_machines_own_files() -> None:
     assert not flip_bit(Left({"/media/a": b"x"}, [], {}, {}), 0.5)
 
 
-def test_a_crash_is_excused_by_a_read_only_card_only_where_that_explains_it() -> None:
-    refused = OSError(errno.EROFS, "Read-only file system")
-    wrapped = ValueError("no state")
-    wrapped.__cause__ = refused
-    locked = sqlite3.connect("file:x?mode=memory&cache=shared", uri=True)
-    locked.execute("PRAGMA query_only=1")
-    with pytest.raises(sqlite3.OperationalError) as told:
-        locked.execute("CREATE TABLE t (n)")
-    locked.close()
-    for error in (refused, wrapped, told.value, BaseExceptionGroup("both", [refused, wrapped])):
-        assert is_of_read_only_card(error)
-    for other in (
-        KeyError("x"),
-        OSError(errno.EIO, "io"),
-        ExceptionGroup("g", [refused, KeyError()]),
-    ):
-        assert not is_of_read_only_card(other)
-
-
 def test_the_ways_to_survive_are_none_all_the_first_and_all_but_one() -> None:
     assert set(ways(3)) == {(), (0,), (0, 1), (0, 1, 2), (1, 2), (0, 2), (1,), (2,)}
 
@@ -154,7 +133,7 @@ def test_a_broker_adds_its_own_events_and_changes_no_other() -> None:
     "changes",
     [{"dead_since": 961.0}, {"loud_since": 961.0}, {"awake_since": 961.0}, {"untold": {"power": 851.0}},
      {"tries": 3}, {"asked": (60, 240)}, {"waiting": 16}, {"deaf_since": 851.0}, {"over_story_since": 991.0},
-     {"tasks": 60}, {"lines": 500},
+     {"tasks": 60}, {"lines": 500}, {"unlike_settings_since": 981.0},
      {"sizes": {"/outbox.sqlite-wal": 4_500_000, "/events.1.jsonl": 196_608, "/ota/task.json": 900}}],
     ids=str,
 )  # fmt: skip
@@ -192,6 +171,7 @@ LOST = {("e", 4): "volume"}
         ({"loud_since": 900.0}, "volume_is_limited"),
         ({"awake_since": 900.0, "sounding": "a"}, "sleep_timer_is_kept"),
         ({"untold": {"power": 800.0}}, "changes_are_told"),
+        ({"unlike_settings_since": 979.0}, "settings_are_taken"),
         ({"tries": 4}, "a_bad_version_is_left"),
         ({"asked": (61, 0)}, "nobody_hammers"),
         ({"asked": (0, 241)}, "nobody_hammers"),

@@ -1,0 +1,41 @@
+"""What happens to a simulated machine's process and to its card, by name (`tools.sim.scenario`)."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+from tools.sim.faults import for_a_while
+from tools.sim.reloading import change_settings
+
+if TYPE_CHECKING:
+    from tools.sim.world import World
+
+# The seconds without a card, at least and more: what has to be told is told by then.
+AWAY_SECONDS = (150.0, 600.0)
+
+
+def restart(world: World, _chance: float) -> None:
+    """Somebody restarts the service."""
+    world.machine.restart()
+
+
+def interrupt(world: World, _chance: float) -> None:
+    """Somebody ends the agent as from a terminal."""
+    world.machine.send(signal.SIGINT)
+
+
+def card_away(world: World, chance: float) -> None:
+    """Let the machine start without its card, and later with it."""
+    world.machine.take_card()
+    for_a_while(
+        world, "card away", AWAY_SECONDS[0] + AWAY_SECONDS[1] * chance, world.machine.give_card
+    )
+
+
+HAPPENINGS = {
+    "restart": restart,
+    "interrupt": interrupt,
+    "reload": change_settings,
+    "card away": card_away,
+}

@@ -1,0 +1,108 @@
+"""Tells the observer of a simulated world what the product's classes do, for all seeds of a process; nothing is changed by that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent.link.outbox_rows import LATEST_ONLY
+from agent.link.outbox_store import Store
+from agent.voice.stream import LiveSender
+from resources.dispatch import Dispatch
+from staging.gateway.session import Session
+from tools.sim.clock import START
+from tools.sim.last_order import watch_teller
+from tools.sim.machine import CURRENT_MACHINE
+from tools.sim.promises import watch_orders
+from wire.codes import Code
+
+if TYPE_CHECKING:
+    from tools.sim.observer import Observer
+
+# The machine learns the cloud's time to the length of a round trip.
+LATE_SECONDS = 1.0
+
+
+class Watched:
+    """Whose observer hears what the product's classes do."""
+
+    observer: Observer | None = None
+
+
+WATCHED = Watched()
+
+
+def watch_promises() -> None:
+    """Note what the outbox takes and lets go, for the rest of the process; nothing is changed by that."""
+    put = Store._put  # noqa: SLF001
+
+    def noted_put(self: Store, row: Any, once: str | None) -> bool:
+        if WATCHED.observer is not None:
+            WATCHED.observer.offered[row.key] += 1
+        stored = put(self, row, once)
+        observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
+        if observer is None or machine is None or machine.life is None or machine.mount.dead:
+            return stored
+        if row.key in LATEST_ONLY:
+            observer.excuse(row.key)
+        if stored and not machine.mount.dead:
+            observer.accepted[row.epoch, row.number] = row.key
+            observer.note_fleeting(machine, (row.epoch, row.number))
+        return stored
+
+    Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
+    _watch_requests()
+    _watch_utterances()
+    _watch_waiting()
+    watch_orders(WATCHED)
+    watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
+
+
+def _watch_requests() -> None:
+    handle = Dispatch.handle
+
+    async def noted_handle(self: Dispatch, request: Any, *, local: bool = False) -> Any:
+        answer = await handle(self, request, local=local)
+        if WATCHED.observer is not None and answer.code == Code.CHANGED:
+            _note_changed(WATCHED.observer, request)
+        return answer
+
+    Dispatch.handle = noted_handle  # type: ignore[method-assign]
+
+
+def _note_changed(observer: Observer, request: Any) -> None:
+    """Note a request that was carried out."""
+    path, machine = "/".join(request.path), CURRENT_MACHINE.get()
+    if request.until_ms is not None:
+        late = START + observer.world.loop.time() - request.until_ms / 1000
+        if late > LATE_SECONDS:
+            observer.late.append(f"PUT {request.path} was done {late:.1f} s after its deadline")
+    if request.id:
+        observer.note_done(request)
+    if machine is not None and path == "microphone" and request.payload in {b"0", b"false"}:
+        observer.hear_mute(machine)
+
+
+def _watch_utterances() -> None:
+    begin = LiveSender.begin
+
+    def noted_begin(self: LiveSender, *words: Any, **named: Any) -> Any:
+        made = begin(self, *words, **named)
+        if WATCHED.observer is not None and made is not None:
+            WATCHED.observer.heard = made.id
+            WATCHED.observer.forbidden.note_utterance(made)
+            WATCHED.observer.count("utterances heard")
+        return made
+
+    LiveSender.begin = noted_begin  # type: ignore[method-assign]
+
+
+def _watch_waiting() -> None:
+    request = Session.request
+
+    async def noted_request(self: Session, *words: Any, **named: Any) -> Any:
+        if WATCHED.observer is not None:
+            others = WATCHED.observer.most_waiting
+            WATCHED.observer.most_waiting = max(others, self.waiting)
+        return await request(self, *words, **named)
+
+    Session.request = noted_request  # type: ignore[method-assign]
