@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 
 from machine.errors import RefusedError, ResourceError, UnavailableError
@@ -46,6 +47,7 @@ class Programme:
         skips: what was passed over since the last order.
         at_end: asked between two tracks whether to go on.
         lock: whoever starts or stops a track has it.
+        chance: shuffles.
     """
 
     def __init__(self, deck: Deck, telling: Telling, wins: LastWins, holds: Holds) -> None:
@@ -58,6 +60,7 @@ class Programme:
         self.skips = Skips()
         self.at_end: list[AtEnd] = []
         self.lock = asyncio.Lock()
+        self.chance = random.Random()  # noqa: S311  # for songs
         self._tried = 0  # the turn whose track could not be played by itself, 0: none
         self._advance: asyncio.Task[None] | None = None
 
@@ -121,13 +124,14 @@ class Programme:
         track = queue.current
         if track is None:
             raise RefusedError("play: an empty folder")
+        before = self.queue
         if self.deck.track is not None and not by_itself:
             await self._wins.unless_newer(number, self.deck.await_device())
         ready = await self._wins.unless_newer(number, self.deck.prepare(track, start))
         ended = self.deck.track
         self.turn += 1
         turn = self.turn
-        self.queue = queue
+        self.queue = queue if self.queue is before else self._as_set(queue)
         if ended is not None:  # also if the new one fails
             self._telling.tell(Ended(ended, finished=False))
         try:
@@ -143,6 +147,11 @@ class Programme:
         self._telling.tell(Started(track))
         if self._holds.covers(number):
             await self.deck.player.pause(paused=True)
+
+    def _as_set(self, queue: Queue) -> Queue:
+        """Return ``queue`` in the order of playing that was set while its track was made ready."""
+        shuffles = self.queue.order is not None
+        return queue.shuffled(self.chance, stay=True) if shuffles else queue.in_order()
 
     # What follows by itself.
 

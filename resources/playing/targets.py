@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -22,12 +21,10 @@ class Targets:
 
     Attributes:
         finder: finds names.
-        chance: shuffles.
     """
 
     def __init__(self, finder: Finder, memory: Positions, programme: Programme) -> None:
         self.finder = finder
-        self.chance = random.Random()  # noqa: S311  # for songs
         self._memory = memory
         self._programme = programme
 
@@ -63,7 +60,7 @@ class Targets:
         queue, left_out = await self.finder.find(order.wanted)
         mode = order.mode or self._memory.mode
         if mode is PlayMode.SHUFFLE:
-            queue = queue.shuffled(self.chance, stay=not queue.whole)
+            queue = queue.shuffled(self._programme.chance, stay=not queue.whole)
         elif not order.from_start and (isinstance(order.wanted, str) or len(order.wanted) == 1):
             # A list of several begins with its first: that is what it says.
             if queue.whole:
@@ -79,7 +76,7 @@ class Targets:
         queue, left_out = await self.finder.find(self._memory.last)
         queue = await self._memory.last_of(queue, again=from_start)
         if self._memory.mode is PlayMode.SHUFFLE:
-            queue = queue.shuffled(self.chance, stay=True)
+            queue = queue.shuffled(self._programme.chance, stay=True)
         track = queue.current
         start = 0.0 if from_start or track is None else await self._memory.left_at(track)
         return Target(queue, 1 if queue.whole else 0, start, left_out)

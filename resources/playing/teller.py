@@ -403,7 +403,9 @@ class Teller:
         """Play in another order from now on; the track that plays stays."""
         self.memory.mode = mode
         if mode is PlayMode.SHUFFLE and self._programme.queue.order is None:
-            self._programme.queue = self._programme.queue.shuffled(self._targets.chance, stay=True)
+            self._programme.queue = self._programme.queue.shuffled(
+                self._programme.chance, stay=True
+            )
         elif mode is not PlayMode.SHUFFLE and self._programme.queue.order is not None:
             self._programme.queue = self._programme.queue.in_order()
         self._telling.tell(Changed())

@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from resources.playing.events import Stopped
-from resources.playing.orders import Add, Command, Jump, Order, Play, SetMode
+from resources.playing.orders import Add, Command, Jump, Order, Play, SetMode, starts_sound
 from resources.playing.queue import PlayMode
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
@@ -176,7 +176,7 @@ class LastOrder:
 
 def watch_teller(watching: Callable[[], LastOrder | None]) -> None:
     """Tell of all orders that a teller gets, for the rest of the process."""
-    obey = Teller.obey
+    obey, change = Teller.obey, Teller._change  # noqa: SLF001  # what waits for its turn is seen nowhere else
     heard: weakref.WeakSet[Teller] = weakref.WeakSet()
 
     async def noted_obey(self: Teller, order: Order, *, reported: bool = False) -> None:
@@ -197,7 +197,16 @@ def watch_teller(watching: Callable[[], LastOrder | None]) -> None:
             known.done(order, number)
             known.has(order, len(self._programme.queue))  # its state
 
+    async def noted_change(self: Teller, order: Order, target: Any, number: int) -> None:
+        is_over = number < self._wins.taken and starts_sound(order)
+        await change(self, order, target, number)
+        machine = CURRENT_MACHINE.get()
+        known = None if machine is None or machine.life is None else watching()
+        if known is not None and is_over:
+            known.broken.append(f"{order} was begun, and a newer order had been taken before")
+
     Teller.obey = noted_obey  # type: ignore[method-assign]
+    Teller._change = noted_change  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def teller_of(point: Any) -> Teller | None:

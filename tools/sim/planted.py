@@ -134,7 +134,7 @@ PLANTS = (
     Plant("what is not there now is an internal error", "resources.dispatch", "        case UnavailableError():", "        case KeyError():", "seeds"),
     Plant("a worker ends with the connection to its broker", "staging.broker.worker", "        except TransportError as error:\n            return str(error)\n        finally:", "        finally:", "mqtt"),
     Plant("a stop is told and does not stop", "resources.playing.programme", "        await self.deck.stop()\n", "", "seeds"),
-    Plant("the queue stays where it was when another title plays", "resources.playing.programme", "        self.queue = queue\n        if ended", "        if ended", "seeds"),
+    Plant("the queue stays where it was when another title plays", "resources.playing.programme", "        self.queue = queue if self.queue is before else self._as_set(queue)\n", "", "seeds"),
     Plant("a jump puts the queue back as it was when it came", "resources.playing.targets", "        if is_same or queue.current is None:", "        if True:", "seeds"),
     Plant("the rules are not stored", "resources.times.store", "        self._save(RULES, {} if kept == Kept() else _kept_to_json(kept))\n", "", "seeds"),
     Plant("the volume's limits are not stored", "resources.loudness.loudness", '        await self._save("volume_limits", limits=str(limits))\n', "", "seeds"),

@@ -13,11 +13,12 @@ import pytest
 import resources.playing.queue
 import resources.playing.targets
 from machine.errors import RefusedError, UnavailableError
+from resources.playing.deck import Ready
 from resources.playing.events import Changed, Ended, Started
 from resources.playing.finder import find_in
 from resources.playing.orders import SetMode
 from resources.playing.positions import Positions
-from resources.playing.queue import PlayMode, Queue
+from resources.playing.queue import PlayMode, Queue, Track
 from resources.playing.resume import Choice
 from tests.resources.parts import DEADLINE, Bench, make_sounds
 
@@ -206,6 +207,34 @@ async def test_what_is_added_while_a_jump_is_looked_for_is_kept(
     assert played[0] == "d"
     assert "x" in played
     assert len(played) == (2 if mode == "order" else len(set(played)))
+
+
+@pytest.mark.parametrize(
+    ("before", "mode", "played"),
+    [("order", "shuffle", "abcd"), ("shuffle", "order", "bcd")],
+    ids=str,
+)
+async def test_a_mode_that_is_set_while_a_title_is_made_ready_holds(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, before: str, mode: str, played: str
+) -> None:
+    await bench.point.put(json.dumps({"mode": before}))
+    await bench.point.put("a")
+    is_near, goes_on, prepare = asyncio.Event(), asyncio.Event(), bench.teller.deck.prepare
+
+    async def held(track: Track, start: float | None) -> Ready:
+        is_near.set()
+        await goes_on.wait()
+        return await prepare(track, start)
+
+    monkeypatch.setattr(bench.teller.deck, "prepare", held)
+    jumping = asyncio.create_task(order(bench, {"jump": "b"}))
+    await asyncio.wait_for(is_near.wait(), DEADLINE)
+    await bench.point.put(json.dumps({"mode": mode}))
+    goes_on.set()
+    await jumping
+    told = await rest(bench)
+    assert told[0] == "b"
+    assert "".join(sorted(told)) == played
 
 
 async def test_what_waits_to_be_added_is_given_up_for_a_jump(
