@@ -313,7 +313,8 @@ class _Served(_HttpProtocol):
 
     def _phase(self) -> str:
         if self.is_idle:
-            return "head"
+            # A long answer goes out for as long as its peer takes something of it, also when all of it is written.
+            return "answer" if self.transport.get_write_buffer_size() else "head"
         if self.cycle.more_body and not self.flow.read_paused:
             return "body"
         return "answer" if self.flow.write_paused else "work"
