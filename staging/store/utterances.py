@@ -21,8 +21,6 @@ from wire.voice import FRAME_SECONDS, VoiceSegment, parse_segment, unpack_frames
 SEGMENTS_LIMIT = 400
 # Two minutes. The gateway takes no more of an utterance; an older store may hold more.
 FRAMES_LIMIT = 6000
-# About as many segments as an utterance of 20 s has; a page asks for enough of them.
-SEGMENTS_PER_UTTERANCE = 64
 # Reports of utterances' times that one page looks at.
 TIMES_LIMIT = 200
 
@@ -107,13 +105,13 @@ def page(
     session: Session, device_id: int, before: int | None, limit: int
 ) -> tuple[list[Utterance], int | None]:
     """Return a page of utterances, newest first, and the next page's cursor, None at the end."""
-    wanted = min(SEGMENTS_LIMIT, limit * SEGMENTS_PER_UTTERANCE)
-    statement = _voice(device_id).order_by(Report.ts.desc()).limit(wanted)
+    # As many as the longest one has, however few are asked for: a part of one would be taken for all of it.
+    statement = _voice(device_id).order_by(Report.ts.desc()).limit(SEGMENTS_LIMIT)
     if before is not None:
         statement = statement.where(Report.ts < before)
     found = list(session.scalars(statement))
     grouped = group(_stored(reversed(found)))
-    more = len(found) == wanted
+    more = len(found) == SEGMENTS_LIMIT
     if more and len(grouped) > 1:
         grouped = grouped[1:]  # its beginning may be on the next page
     kept = grouped[-limit:]

@@ -21,6 +21,7 @@ from agent.bench_helper import (
     read_token,
 )
 from agent.words import speaking
+from tests.moved_clock import Since, on_moved_clock
 from tests.waiting import until
 from wire.bench_helper import Told, Wanted, encode_wanted, parse_told
 
@@ -63,6 +64,19 @@ async def asked(
     async with asyncio.timeout(60):
         told = parse_told(await reader.readline())
     return told, writer, reader
+
+
+@on_moved_clock
+async def test_who_does_not_end_its_line_in_five_seconds_is_hung_up_on(tmp_path: Path) -> None:
+    server = await asyncio.start_server(Helper(tmp_path, TOKEN).answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(encode_wanted(Wanted("kill", {}, TOKEN))[:-1])
+    since = Since()
+    assert await reader.read() == b""
+    assert since.seconds == pytest.approx(5.0, abs=0.5)
+    writer.close()
+    server.close()
 
 
 def is_stopped(process: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
@@ -120,6 +121,21 @@ async def test_every_error_of_a_data_point_is_an_answer(
     assert await made.handle(put()) == Answer.from_text(code, text)
     assert reports == []
     assert ("the handler failed" in caplog.text) is (code is Code.INTERNAL_SERVER_ERROR)
+
+
+@on_moved_clock
+async def test_a_value_that_nobody_can_read_holds_up_its_reader_for_8_s_and_the_log_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`look` gives the value or none: of the watch and of whoever tells all values at once."""
+    caplog.set_level(logging.DEBUG)
+    knob, since = Knob(), Since()
+    made, _ = dispatch(knob)
+    assert (await made.look("volume"), since.seconds) == (5, 0)
+    knob.get = asyncio.Event().wait  # type: ignore[method-assign]
+    assert await made.look("volume") is None
+    assert since.seconds == pytest.approx(8.0, abs=0.6)
+    assert "volume cannot be read: volume: no result in 8 s" in caplog.text
 
 
 async def test_a_data_point_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,7 @@ def test_a_file_that_is_damaged_again_and_again_is_given_up_and_its_reports_go_f
             hands.store._disk.read(lambda file: file.after(0, 1))
     assert caplog.text.count("outbox damaged") == REBUILDS_MAX
     assert [v for v in hands.deliver_all() if isinstance(v, int)] == [0, 1, 2]
+    assert hands.store.waiting == 0
     hands.store.close()
 
 
@@ -171,8 +172,9 @@ def test_a_folder_that_is_taken_away_leaves_all_in_memory(tmp_path: Path) -> Non
     hands = filled(tmp_path / "state")
     shutil.rmtree(tmp_path / "state")
     hands.store.put("volume", 3)
-    assert hands.store.status()["in_memory"] == 4
+    assert (hands.store.waiting, hands.store.status()["in_memory"]) == (4, 4)
     assert hands.deliver_all() == [0, 1, 2, 3]
+    assert hands.store.waiting == 0
     hands.store.close()
 
 
@@ -369,6 +371,31 @@ def test_blocks_that_the_card_cannot_read_are_zeros(
     monkeypatch.setattr(os, "pread", pread)
     (tmp_path / "file").write_bytes(b"x" * (2 * BLOCK + 5))
     assert read_file(tmp_path / "file") == b"x" * BLOCK + bytes(BLOCK) + b"x" * 5
+
+
+def test_a_file_that_is_read_does_not_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged one is read each minute for as long as the disk takes nothing."""
+    (tmp_path / "file").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe")
+    opened, closed = [], []
+    real_open, real_close = os.open, os.close
+
+    def opens(path: Path, flags: int) -> int:
+        opened.append(real_open(path, flags))
+        return opened[-1]
+
+    def closes(descriptor: int) -> None:
+        closed.append(descriptor)
+        real_close(descriptor)
+
+    monkeypatch.setattr(os, "open", opens)
+    monkeypatch.setattr(os, "close", closes)
+    found = [read_file(tmp_path / name) for name in ("file", "pipe", "none")]
+    monkeypatch.undo()
+    assert (found, len(opened)) == ([b"x", b"", b""], 2)
+    assert closed == opened
 
 
 # The queue of the agent's loop.

@@ -69,6 +69,35 @@ def test_of_damaged_rows_the_newest_64_are_kept_aside(file: OutboxFile) -> None:
     assert list(file.everything()[0]) == ids[68:]
 
 
+@pytest.mark.parametrize(
+    "older",
+    [
+        *(f"DROP TABLE {table}" for table in ("told", "aside")),
+        *(f"ALTER TABLE report DROP COLUMN {name}" for name in ("epoch", "number", "time", "crc")),
+    ],
+)
+def test_what_a_file_of_an_older_version_lacks_is_added(tmp_path: Path, older: str) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / NAME)) as db:
+        OutboxFile(tmp_path / NAME).close()
+        db.execute(older)
+        db.commit()
+    file = OutboxFile(tmp_path / NAME)
+    first, second = file.write([(row(1), None), (row(2), None)], [], Sweep())
+    file.write([], [], Sweep(bad={first: "damaged"}, told={"volume": second}))
+    assert (file.everything()[0], file.told()) == ({second: row(2)}, {"volume": second})
+    file.close()
+
+
+def test_the_log_is_written_back_before_it_is_long(tmp_path: Path, file: OutboxFile) -> None:
+    """All of it is checked at the start after a power cut: 128 pages, and one transaction more."""
+    body = make_row("note", "x" * 4000, "ab" * 8, 1, 1000)
+    longest = 0
+    for _ in range(300):
+        file.write([(body, None)], [], Sweep())
+        longest = max(longest, (tmp_path / f"{NAME}-wal").stat().st_size)
+    assert 64 * 4096 < longest < 256 * 4096
+
+
 def test_what_was_told_is_kept_replaced_and_forgotten(file: OutboxFile) -> None:
     file.write([], [], Sweep(told={"volume": 3, "play": 4}))
     file.write([], [], Sweep(told={"volume": 5, "play": None}))

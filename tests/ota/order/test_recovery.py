@@ -54,6 +54,7 @@ TABLE = {
     "succeeded": (ON_TRIAL.succeeded(), None, None, NEW, Action.IDLE, ""),
     "failed": (FAILED, None, BACK, OLD, Action.IDLE, ""),
     "failed, but switched": (FAILED, TRIAL, None, NEW, Action.GO_BACK, "x: y"),
+    "failed, switched, not started": (FAILED, TRIAL, None, OLD, Action.GO_BACK, "x: y"),
     "task lost, on trial": (None, TRIAL, None, NEW, Action.TRIAL, ""),
     "task lost, not started": (None, TRIAL, None, OLD, Action.IDLE, ""),
     "another's failure, on trial": (FAILED, OTHER, None, NEW, Action.TRIAL, ""),
@@ -67,6 +68,8 @@ def test_what_a_start_does(case: str) -> None:
     assert verdict.action is action
     assert reason in verdict.reason
     assert bool(verdict.reason) == (action in {Action.FAIL, Action.GO_BACK})
+    # What runs is left only if it is what failed.
+    assert verdict.restart is (case == "failed, but switched")
 
 
 SUCCEEDED = ON_TRIAL.succeeded()

@@ -118,13 +118,16 @@ def test_key_of_another_repository(find: Any, server: Any, tmp_path: Path) -> No
 
 
 def test_expired_timestamp(
-    find: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
+    find: Any, server: Any, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     past = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=5)
     monkeypatch.setattr("release.lifetimes.expiry", lambda _role: past)
     repository.refresh()
     error = refused("expired metadata (freeze)", find)
     assert isinstance(error, ExpiredMetadataError)
+    # No time was withdrawn by which it had expired: asking once more could change nothing.
+    asked = [path for path, _start in server.requests]
+    assert asked.count("/metadata/timestamp.json") == 1
 
 
 def test_rollback_of_the_timestamp(find: Any, repository: Repository) -> None:
@@ -335,6 +338,25 @@ def test_a_signed_time_that_is_none_or_not_before_its_own_expiry_moves_no_clock(
     assert find(changed=changed).version == "1.1.0"
     assert clock.floor()[1] is not TimeSource.METADATA
     assert ("expected a time" in caplog.text) is (text not in {None, EXPIRY, FAR})
+
+
+@pytest.mark.parametrize("behind", [True, False])
+def test_a_clock_that_is_not_believed_is_told_in_the_log(
+    find: Any,
+    settings: TrustSettings,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    behind: bool,
+) -> None:
+    wall = 0.0 if behind else datetime.now(UTC).timestamp() + 60
+    clock = TrustedTime(tmp_path / "time.json", wall=lambda: wall)
+    find(changed=replace(settings, web=replace(settings.web, clock=clock)))
+    told = (
+        "the expiry of metadata is checked at trusted time: the clock says 1970-01-01"
+        in caplog.text
+    )
+    assert told is behind
 
 
 def test_the_time_of_signing_is_a_lower_bound_of_the_time_now(

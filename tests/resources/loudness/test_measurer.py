@@ -7,15 +7,13 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import pytest
-
-import resources.loudness.measurer
 from machine.errors import RefusedError, UnavailableError
 from machine.measure import Measured
 from resources.loudness.gain_index import GainIndex
 from resources.loudness.measurer import Measurer
 from resources.playing.queue import Track
 from tests.machine.parts import until
+from tests.moved_clock import Since, on_moved_clock
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 AGAIN_SECONDS = 600.0
@@ -83,16 +81,18 @@ async def test_after_a_while_of_silence_all_titles_are_measured_and_none_twice(
     assert await idle.measurer.gain_for(idle.tracks[0]) == -8.0
 
 
-async def test_what_begins_to_play_ends_the_measurement_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@on_moved_clock
+async def test_what_begins_to_play_ends_the_measurement_within_a_quarter_of_a_second(
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(resources.loudness.measurer, "LOOK_SECONDS", 0.01)
     idle = Idle(tmp_path, ["a", "long", "b"])
     idle.endless = {"long"}
     async with idle.running(IDLE_SECONDS):
         await until(lambda: "long" in idle.measured)
-        idle.busy = True
+        await asyncio.sleep(1.1)
+        idle.busy, since = True, Since()
         await until(lambda: idle.given_up == ["long"])
+        assert since.seconds <= 0.26
     assert idle.measured == ["a", "long"]
     assert not idle.index.knows(str(tmp_path / "long"))
 

@@ -16,6 +16,7 @@ import pytest
 from staging.advise import desk as desk_module
 from staging.advise.desk import Desk, Run
 from staging.errors import StagingError
+from tests.moved_clock import Since, on_moved_clock
 from tests.waiting import until
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
@@ -137,14 +138,17 @@ async def test_a_line_that_is_too_long_is_passed_over_and_the_next_one_taken(
     assert run.results == [RESULT]
 
 
-async def test_a_run_that_does_not_end_is_ended(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(desk_module, "RUN_SECONDS", 0.2)
-    run = await ended(await make(STAYS).begin(ONE, "quick", None, "ada"))
-    assert run.problem == "not ended after 0.2 s"
+@on_moved_clock
+async def test_a_run_that_does_not_end_in_an_hour_is_ended(tmp_path: Path) -> None:
+    done, since = asyncio.Event(), Since()
+    desk = Desk(tmp_path, "sqlite://", lambda: 1000, lambda _uuid: done.set(), STAYS)
+    run = await desk.begin(ONE, "quick", None, "ada")
+    await done.wait()
+    assert since.seconds == pytest.approx(3600.0, abs=1)
+    assert run.problem == "not ended after 3600 s"
     assert run.process is not None
     assert await run.process.wait() != 0
+    await desk.close()
 
 
 async def test_a_start_that_was_given_up_leaves_the_device_free(

@@ -67,6 +67,13 @@ def test_pages_are_newest_first_and_lose_nothing(database: Database) -> None:
     assert found == [(n, n * 10, True) for n in range(5, 0, -1)]
 
 
+def test_a_page_of_one_has_the_whole_of_a_long_one(database: Database) -> None:
+    device = store(database, spoken(7, 70, start=10))
+    page, before = database.call(utterances.page, device.id, None, 1)
+    assert [(each.start, len(each.stored), each.complete) for each in page] == [(10, 70, True)]
+    assert before is None
+
+
 def test_one_is_found_by_its_start_and_its_number(database: Database) -> None:
     device = store(database, spoken(7, 3, start=10), spoken(8, 2, start=20))
     found = database.call(utterances.find, device.id, 10, 7)

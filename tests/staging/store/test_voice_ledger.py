@@ -148,6 +148,33 @@ def test_voice_that_is_too_old_goes_in_steps_and_what_is_younger_stays(store: St
     assert [entry.erased_by for entry in store.entries()] == ["days", None]
 
 
+@pytest.mark.parametrize(("later", "kept"), [(60_000, False), (60_001, True)])
+def test_a_number_is_an_erased_utterances_for_a_minute_after_its_last_segment(
+    store: Store, later: int, *, kept: bool
+) -> None:
+    first, second, *_ = spoken(10_001)
+    store.report("voice_control", first.to_json())
+    assert store.call(family.erase_spoken, store.id, [Spoken(10_001, store.now)], store.now)
+    store.now += later - 300
+    store.report("voice_control", second.to_json())
+    assert (store.heard() == [10_001]) is kept
+
+
+@pytest.mark.parametrize(("later", "kept"), [(60_000, False), (60_001, True)])
+def test_what_was_said_a_minute_before_a_family_went_is_not_cut_off_any_more(
+    store: Store, later: int, *, kept: bool
+) -> None:
+    """The next family's first sentence may have the number of the last one of the family before."""
+    first, second, *_ = spoken(10_001)
+    store.report("voice_control", first.to_json())
+    store.now += later
+    store.call(
+        lambda s: family.cut(s, s.get_one(Device, store.id), family.Kind.UNBIND, None, store.now)
+    )
+    store.report("voice_control", second.to_json())
+    assert (store.heard() == [10_001]) is kept
+
+
 def test_is_gone_tells_what_must_not_be_recognised_any_more(store: Store) -> None:
     store.say(10_001)
     assert not store.call(voice_ledger.is_gone, UUID, 10_001, store.now)
