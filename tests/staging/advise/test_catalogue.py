@@ -1,6 +1,6 @@
 """Every check finds the one fault of its own twin, and no check of its suite finds another's.
 
-`make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.runner, staging.advise.record, staging.advise.peer,
+`make advise-proof` runs every check on every twin. Tests staging.advise.bench, staging.advise.lab, staging.advise.record, staging.advise.peer,
 staging.advise.framed, staging.advise.orders, staging.advise.progress; the cases staging.advise.cases.control,
 staging.advise.cases.download, staging.advise.cases.framing, staging.advise.cases.link, staging.advise.cases.machine, staging.advise.cases.model,
 staging.advise.cases.ordering, staging.advise.cases.reports, staging.advise.cases.tls, staging.advise.cases.trust,
