@@ -56,6 +56,12 @@ def test_what_was_salvaged_is_in_the_new_file_and_not_in_a_log_beside_it(
     readers[0].close()
 
 
+def test_of_a_file_that_cannot_be_made_nothing_is_left(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        make_file(tmp_path / NAME, {3: row(1)}, ["77:final", "77:final"], {}, 9)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_of_names_that_are_once_the_newest_4096_are_known(file: OutboxFile) -> None:
     file.write([(row(n), f"77:{n}") for n in range(4100)], [], Sweep())
     assert [file.has_once(f"77:{n}") for n in (0, 3, 4, 4099)] == [False, False, True, True]
