@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,9 @@ KINDS: Mapping[str, str] = {
     "sync": "left out: .*(?<!a)(?<!pipeline_)sync",
     "numbers": _LARGER,
     "smaller": _SMALLER,
-    "locks": "no context: .*lock",
+    "locks": "has no lock: |has no context: (?!.*BlockingIOError).*lock",
 }
+_LOCKS = {"Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # A default that means none, one, or "the other way" is no limit.
 _PLAIN = {0, 1, -1}
@@ -58,8 +59,10 @@ def places(file: str, source: str, pattern: str | None = None) -> Iterator[Place
     None: all but smaller numbers, which tell little of a limit that the larger ones do not.
     """
     wanted = re.compile(f"^(?!.*{_SMALLER})" if pattern is None else pattern)
-    for index, node in enumerate(ast.walk(parse(source))):
-        for change in _changes(node):
+    tree = parse(source)
+    locks = _lock_names(tree)
+    for index, node in enumerate(ast.walk(tree)):
+        for change in _changes(node, locks):
             if wanted.search(change) is not None:
                 yield Place(file, index, change)
 
@@ -101,8 +104,23 @@ def _lines(node: ast.AST, change: str) -> range:
     return range(head.lineno, head.end_lineno + 1)
 
 
-def _changes(node: ast.AST) -> list[str]:
-    """Return what can be done to a node, in words."""
+def _lock_names(tree: ast.Module) -> frozenset[str]:
+    """Return what a module calls its locks, whatever their names say: `_gate` is one where an `asyncio.Lock()` is assigned to it."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            made = ast.unparse(node.value.func).rpartition(".")[2]
+            if made in _LOCKS:
+                found |= {_last_name(target) for target in node.targets}
+    return frozenset(found)
+
+
+def _last_name(node: ast.expr) -> str:
+    return ast.unparse(node).rpartition(".")[2]
+
+
+def _changes(node: ast.AST, locks: Container[str]) -> list[str]:
+    """Return what can be done to a node, in words; ``locks``: names of locks."""
     found: list[str] = []
     match node:
         case ast.Compare(ops=[operator]) if type(operator) in _TURNED:
@@ -116,8 +134,9 @@ def _changes(node: ast.AST) -> list[str]:
         case ast.Expr(value=ast.Call() | ast.Await() as value):
             found = [f"the call is left out: {ast.unparse(value).splitlines()[0][:60]}"]
         case ast.With() | ast.AsyncWith() if all(item.optional_vars is None for item in node.items):
-            expression = ast.unparse(node.items[0].context_expr)
-            found = [f"the block has no context: {expression.splitlines()[0][:60]}"]
+            context = node.items[0].context_expr
+            kind = "lock" if _last_name(context) in locks else "context"
+            found = [f"the block has no {kind}: {ast.unparse(context).splitlines()[0][:60]}"]
         case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
             found = _sizes(name) if _is_number(value) else []
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):

@@ -69,6 +69,19 @@ def test_locks_alone_are_chosen() -> None:
     assert [mutant.line for mutant in mutants("m.py", source, KINDS["locks"])] == [1, 6]
 
 
+def test_a_lock_is_one_whatever_it_is_called() -> None:
+    source = (
+        "class A:\n    def __init__(self):\n        self._gate = asyncio.Lock()\n        self._turn = Semaphore(2)\n"
+        "        self._files = Files()\n    async def f(self):\n        async with self._gate:\n            with self._files:\n"
+        "                with self._turn:\n                    with suppress(BlockingIOError):\n                        b"
+    )
+    found = list(mutants("m.py", source, KINDS["locks"]))
+    assert [mutant.change for mutant in found] == [
+        "the block has no lock: self._gate",
+        "the block has no lock: self._turn",
+    ]
+
+
 def test_a_sample_of_kinds_is_of_all_folders_and_the_same_for_a_seed() -> None:
     every = _of_kinds(["locks", "sync"], ["base", "staging/store"])
     assert len(every) > 10
