@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,14 +47,25 @@ async def test_a_systemd_that_does_not_listen_holds_nothing_up(systemd: socket.s
     manager.stopping()
 
 
-@pytest.mark.parametrize("address", ["", "/nowhere/notify", "@nowhere", "x" * 200])
 @pytest.mark.parametrize("limit", ["", "0", "soon"])
-async def test_without_a_watchdog_systemd_hears_nothing(
-    monkeypatch: pytest.MonkeyPatch, limit: str, address: str
+async def test_a_systemd_without_a_watchdog_hears_of_the_begin_and_the_end_alone(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", limit)
-    monkeypatch.setenv("NOTIFY_SOCKET", address)
     manager = ServiceManager()
     manager.ready()
     await manager.feed_watchdog()
     manager.stopping()
+    assert [systemd.recv(99) for _ in range(2)] == [b"READY=1", b"STOPPING=1"]
+
+
+@pytest.mark.parametrize("address", ["", "/nowhere/notify", "@nowhere", "x" * 200, "@a\0b", "a\0b"])
+def test_without_systemd_nothing_is_told_and_nothing_raised(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    environment = {**os.environ, "NOTIFY_SOCKET": address}  # the system's own takes no zero bytes
+    monkeypatch.setattr(os, "environ", environment)
+    manager = ServiceManager()
+    manager.ready()
+    manager.stopping()
+    assert manager._socket is None
