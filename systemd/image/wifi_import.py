@@ -91,11 +91,16 @@ def write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """Let what was renamed and removed in a folder be so after a power cut."""
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 def take(boot: Path = BOOT, target: Path = TARGET) -> str:
@@ -116,6 +121,9 @@ def take(boot: Path = BOOT, target: Path = TARGET) -> str:
         os.fsync(file.fileno())
     found[0].unlink()
     (boot / FAULT).unlink(missing_ok=True)
+    sync_names(
+        boot
+    )  # else a file of zeros may be there again, and is told as a bad one at each start
     return "the Wi-Fi was taken from wifi.txt, and the file deleted"
 
 

@@ -56,7 +56,9 @@ async def test_a_package_is_on_the_disk_before_it_counts_as_fetched_and_is_unpac
     assert min(synced) < min(unpacked)
 
 
-async def test_a_release_is_on_the_disk_before_the_boot_record_names_it(recorded: Recorder) -> None:
+async def test_a_release_is_on_the_disk_before_the_boot_record_names_it(
+    recorded: Recorder, rig: UpdaterRig
+) -> None:
     named = [
         at for at, call in enumerate(recorded.calls) if call[0] == RENAME and "boot" in str(call[2])
     ]
@@ -73,9 +75,17 @@ async def test_a_release_is_on_the_disk_before_the_boot_record_names_it(recorded
     assert named
     assert release
     assert any(release[0] < at < named[-1] for at in folder), recorded.calls
-    unpacked = str(recorded.calls[release[0]][1])
-    files = [at for at in places(recorded, SYNC, f"{unpacked}/") if at < release[0]]
-    assert len(files) > 1, recorded.calls
+    before = recorded.calls[: release[0]]
+    unpacked, final = (str(name) for name in recorded.calls[release[0]][1:3])
+    folder_of_it = rig.settings.state_dir / final
+    files = [path for path in folder_of_it.rglob("*") if path.is_file()]
+    assert len(files) > 3
+    for path in files:
+        name = f"{unpacked}/{path.relative_to(folder_of_it)}"
+        assert (SYNC, name, path.stat().st_size) in before, name
+    for inner in (path for path in (folder_of_it, *folder_of_it.rglob("*")) if path.is_dir()):
+        name = str(Path(unpacked, inner.relative_to(folder_of_it)))
+        assert (SYNC, name, None) in before, name
 
 
 def test_what_was_learnt_of_the_repository_is_on_the_disk_before_it_is_trusted(

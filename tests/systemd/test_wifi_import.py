@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.base.recorded import REMOVE, RENAME, SYNC, Recorder
+
 PROGRAM = Path(__file__).parents[2] / "systemd/image/wifi_import.py"
 
 
@@ -98,6 +100,23 @@ def test_the_file_is_taken_once_and_its_bytes_are_gone(tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
     assert [it.name for it in target.parent.iterdir()] == ["wpa.conf"]
     assert WIFI.take(boot, target) == "no wifi.txt"
+
+
+def test_the_new_wifi_is_on_the_card_before_the_file_s_bytes_go_and_these_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot, target = tmp_path / "boot", tmp_path / "data" / "wpa.conf"
+    boot.mkdir()
+    target.parent.mkdir()
+    (boot / "wifi.txt").write_bytes(b"name=Home\npassword=12345678\n")
+    size = (boot / "wifi.txt").stat().st_size
+    recorder = Recorder(tmp_path, monkeypatch)
+    WIFI.take(boot, target)
+    made = target.stat().st_size
+    assert recorder.calls == [
+        (SYNC, "data/wpa.conf.new", made), (RENAME, "data/wpa.conf.new", "data/wpa.conf", made), (SYNC, "data", None),
+        (SYNC, "boot/wifi.txt", size), (REMOVE, "boot/wifi.txt"), (SYNC, "boot", None),
+    ]  # fmt: skip
 
 
 def test_a_bad_file_stays_with_a_word_beside_it_and_the_old_wifi_too(tmp_path: Path) -> None:
