@@ -22,8 +22,11 @@ from staging.broker.gate import BrokerGate
 from staging.broker.members import Members
 from staging.broker.worker import Worker
 from staging.data_dir import DataDir
+from staging.errors import StagingError
 from staging.gateway.gateway import Gateway, Limits
 from staging.identity import ca
+from staging.opening import open_store
+from staging.releases.stock import Stock
 from staging.store import Database, devices, ota, releases
 from staging.store.models import (
     KIND_REPORT,
@@ -37,11 +40,13 @@ from staging.store.models import (
 )
 from staging.store.order_rules import Status
 from staging.store.releases import Target
+from staging.store.retention import REPORT_DAYS
 from staging.times import now_ms
 from tools.sim import paces
 from tools.sim.broker_process import DEVICES_PORT, BrokerProcess
 from tools.sim.calls import Mount, bury, lay_out
 from tools.sim.clock import START
+from tools.sim.cloud_files import NOTICED_SECONDS, REFUSED_SECONDS, STORE, CloudFiles
 from tools.sim.disk import Left, after_cut
 from tools.sim.life import CURRENT, Life
 from tools.sim.logs import LogCount
@@ -56,7 +61,6 @@ from wire.profile import Profile
 COMPILED: Any = LRUCache(2000)
 HOST, ADDRESS, PORT = "cloud.test", "10.0.0.1", 5684
 RESTART_SECONDS = 3.0
-STORE = "cloud.sqlite"
 
 
 class Template:
@@ -135,6 +139,9 @@ class Cloud:
         self._away: asyncio.TimerHandle | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self.pace = paces.GATEWAY
+        self.files = CloudFiles(on.note)
+        self.looks = False
+        """Whether it opens its store as the server does, with all its looks and marks."""
         self.prune_watch: PruneWatch | None = None
         self.quotas: QuotaWatch | None = None
         self.on_start: Any = lambda: None
@@ -154,8 +161,9 @@ class Cloud:
 
     async def _live(self, life: Life) -> None:
         try:
-            self.database = Database(self.folder / STORE)
+            self.database = self._open()
             share_compiled(self.database)
+            self.files.look(self.database)
             members = Members("server")
             self.gateway = Gateway(
                 self.database, api_url=lambda: "http://repository.test", pace=self.pace,
@@ -182,18 +190,51 @@ class Cloud:
                 self.worker = Worker(gate, members.who, self.broker.address)
                 await self.worker.run()
         except Exception as error:  # noqa: BLE001  # judged by the invariants
-            if not life.dead:
+            if not life.dead and self.files.path and isinstance(error, StagingError):
+                self.files.refuse(str(error))
+                self._gone(life, power=False)
+                self._later(REFUSED_SECONDS, self.put_back)
+            elif not life.dead:
                 self.ended.append(f"{type(error).__name__}: {error}")
                 self._gone(life, power=False)
                 self._later(RESTART_SECONDS, self.start)
 
+    def _open(self) -> Database:
+        """Open the store; where a bit of it may be another one, as the server does, which takes its time at each commit."""
+        self.files.stock = Stock(self.folder / "tuf" / "targets")
+        path = self.folder / STORE
+        return open_store(DataDir(self.folder), path, looks=True) if self.looks else Database(path)
+
+    def put_back(self) -> None:
+        """Put a damaged file back, as an operator does."""
+        if not self.files.path or self._away is not None:
+            return
+        if self.files.is_store or self.life is None:
+            self._put_back_at_rest()
+        else:
+            self.files.write_back(self.folder)
+
+    def _put_back_at_rest(self) -> None:
+        """Put files back while the cloud is stopped, and start it."""
+        if self.life is not None:
+            self.mount.dead = True
+            self._gone(self.life, power=False)
+            if self.broker is not None and self.broker.kind.is_beside:
+                self.broker.stop(for_good=True)
+        left = after_cut(self.mount.disk, lambda _path, node: list(node.pending))
+        if self.files.is_store:
+            self.files.restore(left)
+        else:
+            self.files.put_in(left)
+        self.mount = lay_out(self.on.calls, self.mount, left)
+        self._later(RESTART_SECONDS, self.start)
+
     def keep_short(self, terms: Terms | None, count: Callable[[str], None]) -> None:
         """Prune by ``terms`` from the next start on."""
-        self.terms = terms
+        self.terms, self._count = terms, count
         set_terms(terms)
         if terms is not None:
             self.prune_watch, self.quotas = PruneWatch(terms), QuotaWatch(self.on.loop.time)
-            self._count = count
 
     @property
     def prune_faults(self) -> list[str]:
@@ -203,12 +244,12 @@ class Cloud:
 
     def _keep_up(self) -> None:
         """Begin the upkeep of a start."""
-        if self.terms is None or self.prune_watch is None or self.quotas is None:
+        if self.quotas is not None:
+            self.quotas.start()
+        if self.terms is None and not self.looks:
             return
-        self.quotas.start()
-        parts = {
-            "data": DataDir(self.folder), "database": self.database, "report_days": self.terms.days,
-        }  # fmt: skip
+        days = REPORT_DAYS if self.terms is None else self.terms.days
+        parts = {"data": DataDir(self.folder), "database": self.database, "report_days": days}
         upkeep = watched(self.prune_watch, self._count, parts)
         self._upkeep.append(asyncio.create_task(upkeep.run()))
 
@@ -257,11 +298,14 @@ class Cloud:
             life,
             self.worker,
         ]
-        self.life = self.database = self.gateway = self.api = self.worker = None
+        self.life = self.database = self.gateway = self.api = self.worker = self.files.stock = None
 
     def _come_back(self) -> None:
         self._away = None
         left = after_cut(self.mount.disk, lambda _path, node: self._survives(node))
+        self.files.spoil(left)
+        if self.files.path:
+            self._later(self.rng.uniform(REFUSED_SECONDS, NOTICED_SECONDS), self.put_back)
         self.mount = lay_out(self.on.calls, self.mount, left)
         self.start()
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from staging.store import Database
     from tools.sim.world import World
 
+# Seconds until a version is ordered whose package is damaged: the power is back by then.
+ORDER_SECONDS = 100.0
 # Seconds until a token ends, and those of requests around that.
 TOKEN_SECONDS = 30.0
 AROUND = (-0.2, -0.01, 0.0, 0.01, 0.2, 3.0)
@@ -86,7 +88,23 @@ def flood(world: World, _chance: float) -> None:
         world.rollouts.flood()
 
 
+def bit_flip(world: World, chance: float) -> None:
+    """Let a bit of one of the cloud's own files be another one when its power comes back."""
+    world.observer.count("faults")
+    world.cloud.files.wanted = chance
+    world.cloud.lose_power("power cut, and a bit of its disk is another one")
+    world.later(ORDER_SECONDS, lambda: _order_damaged(world))
+
+
+def _order_damaged(world: World) -> None:
+    """Let somebody order the version whose package is damaged, if one is."""
+    for version, offered in world.repository.offered.items():
+        if world.cloud.files.path == f"/tuf/{offered.path}":
+            begin(world, world.cloud.order(world.machine.name, version))
+
+
 HAPPENINGS = {
+    "cloud bit flip": bit_flip,
     "flood": flood,
     "rollout": rollout,
     "rollout act": rollout_act,

@@ -31,7 +31,9 @@ AGAIN, STEP = (1.0, 8.0), (0.5, 8.0)
 # Of a flood: reports, and bytes of each of their values.
 FLOOD, NOTE_BYTES = 20, 3000
 # The part of orders that are lost with the connection, and for how long nothing is answered then.
-LOST, SILENT_SECONDS = 0.2, 3600.0
+LOST, SILENT_SECONDS = 0.4, 3600.0
+# Seconds until such a machine comes back: its rollout may be stopped by then.
+AWAY = (20.0, 150.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class FleetMachine:
         """What has become of each order that it took: whether it runs the version."""
         self.on_taken: Callable[[int], None] = lambda _size: None
         """Is told of the bytes of each report that the cloud took."""
+        self._away = 0.0
+        """Seconds for which it stays away when its connection has ended."""
         self._life: Life | None = None
         self._waiting: deque[dict[str, object]] = deque()
         self._filled = asyncio.Event()
@@ -86,7 +90,8 @@ class FleetMachine:
                     await self._talk(session)
             except (LinkError, OSError):
                 pass
-            await asyncio.sleep(self._rng.uniform(*AGAIN))
+            away, self._away = self._away, 0.0
+            await asyncio.sleep(away or self._rng.uniform(*AGAIN))
 
     async def _talk(self, session: FramedSession) -> None:
         """Say what waits until the connection ends; raises LinkError."""
@@ -139,6 +144,7 @@ class FleetMachine:
         if order.transaction in self.ends or (self._order is not None and order == self._order):
             return Answer(Code.CHANGED)  # it comes again, as the answer was lost
         if not is_known and self._rng.random() < LOST:
+            self._away = self._rng.uniform(*AWAY)
             self._cut()
             await asyncio.sleep(SILENT_SECONDS)
         self._order = order

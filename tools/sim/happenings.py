@@ -216,6 +216,7 @@ def heal(world: World) -> None:
     world.machine.mount.cut_at = world.cloud.mount.cut_at = 0
     world.machine.come_back()
     world.cloud.come_back()
+    world.cloud.put_back()
     if world.broker is not None:
         world.broker.come_back()
 

@@ -41,6 +41,8 @@ FILE_BYTES = (
     ("-wal", 4_700_000), (".sqlite", 2_000_000), ("events", 200_000), ("trial.log", 200_000),
     ("", 150_000),
 )  # fmt: skip
+# How the files of the cloud's store begin, its log and its mark too.
+CLOUD_STORE = "/cloud.sqlite"
 # Tasks of one process that have not ended: a machine at rest has 27, a cloud 13, and a request has a few.
 TASKS_MAX = 60
 # Lines of one machine's or cloud's log in an hour, past the limit on those that say the same again.
@@ -79,6 +81,7 @@ class View:
         asked: looks for a name, and requests for packages, in the worst minute.
         broken: what was answered as done and is not so.
         tokens: what was wrong with an app's access tokens.
+        served: what was wrong with packages that the cloud served, and with stores that it opened.
         pruned: what the cloud has deleted too early or too late, or taken beyond a device's share.
         rollouts: what was wrong with versions that go to their machines by phases.
         queue: reports that wait; ``queue_bytes``: the outbox's files.
@@ -125,6 +128,7 @@ class View:
     tokens: Sequence[str] = ()
     rollouts: Sequence[str] = ()
     pruned: Sequence[str] = ()
+    served: Sequence[str] = ()
 
 
 def what_sounds_is_told(view: View) -> str | None:
@@ -260,6 +264,11 @@ def what_is_kept_is_bounded(view: View) -> str | None:
     return view.pruned[0] if view.pruned else None
 
 
+def damage_is_told(view: View) -> str | None:
+    """No package is served that is not the signed one, nor a store opened that lacks what its mark says; what was put back is used."""
+    return view.served[0] if view.served else None
+
+
 def all_is_bounded(view: View) -> str | None:
     """Files, bytes, tasks, lines of the log and what waits stay within bounds."""
     for path, size in view.sizes.items():
@@ -305,7 +314,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
     the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, rollouts_keep_their_phases,
-    what_is_kept_is_bounded,
+    what_is_kept_is_bounded, damage_is_told,
     settings_are_taken,
 )  # fmt: skip
 
@@ -319,7 +328,7 @@ class Ending:
         accepted: reports that the outbox took for good: (epoch, number) and key.
         excused: those that may be missing, and why.
         epochs: numbers that the cloud has, by epoch, as ranges.
-        tasks: the updates in the cloud's store.
+        tasks: the updates in the cloud's store; none of one that was damaged.
         versions: what the machine may run.
         bad: versions that do not start, or die again and again.
         online: whether link and cloud agree that it is there.
@@ -353,8 +362,8 @@ class Ending:
 
 
 def nothing_is_lost(ending: Ending) -> str | None:
-    """What the outbox has taken for good reaches the cloud; a damaged one may have lost some."""
-    if ending.has_damaged("outbox"):
+    """What the outbox has taken for good reaches the cloud; a damaged one, or a damaged store, may have lost some."""
+    if ending.has_damaged("outbox", CLOUD_STORE):
         return None
     lost = [
         f"report {number} of {epoch} ({key})"
@@ -369,8 +378,8 @@ def _has(epochs: Mapping[str, Sequence[Sequence[int]]], epoch: str, number: int)
 
 
 def nothing_is_twice(ending: Ending) -> str | None:
-    """What a machine tells again is dropped; of a damaged outbox nobody knows what it was."""
-    if ending.has_damaged("outbox"):
+    """What a machine tells again is dropped; of a damaged outbox, or a damaged store, nobody knows what it was."""
+    if ending.has_damaged("outbox", CLOUD_STORE):
         return None
     for key, count in ending.rows.items():
         if count > ending.offered.get(key, count):
@@ -415,7 +424,9 @@ def updates_have_one_true_end(ending: Ending) -> str | None:
             return f"update {task['id']} ended {len(finals)} times: {finals}"
         if task["status"] == "SUCCESS":
             succeeded = version
-    if ending.has_damaged("boot.json", "releases"):  # what was chosen may be gone: the base runs
+    if ending.has_damaged(
+        "boot.json", "releases", CLOUD_STORE
+    ):  # what was chosen may be gone: the base runs
         return None
     if succeeded in ending.bad:  # it proved itself, kept dying, and was left for the one before
         return None
@@ -427,7 +438,7 @@ def updates_have_one_true_end(ending: Ending) -> str | None:
 
 def cloud_shows_the_machine(ending: Ending) -> str | None:
     """The cloud's newest values are the machine's."""
-    if ending.has_damaged("outbox"):
+    if ending.has_damaged("outbox", CLOUD_STORE):
         return None
     for name, value in ending.values.items():
         if name in ending.newest and ending.newest[name] != value:

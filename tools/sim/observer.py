@@ -18,6 +18,7 @@ from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim import hands_free
 from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
+from tools.sim.cloud_view import see_cloud, see_cloud_end
 from tools.sim.forbidden import Forbidden
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of
@@ -25,7 +26,6 @@ from tools.sim.machine import Machine
 from tools.sim.open_api import Apps
 from tools.sim.promises import START_SECONDS, Promises, told_by
 from tools.sim.reloading import has_taken
-from tools.sim.tokens import let_get_on
 from tools.sim.watching import WATCHED
 from wire.abilities import PING
 from wire.reports import KEY_TROUBLE
@@ -183,10 +183,7 @@ class Observer:
             *machine.torn,
             *machine.journal.leaked,
         ]
-        self.world.rollouts.look()
-        view.pruned = self.world.cloud.prune_faults
-        view.rollouts = self.world.rollouts.broken
-        view.tokens = self.apps.tokens.broken
+        see_cloud(self.world, view)
         view.waiting = self.most_waiting
         view.sizes = self._see_files(machine)
         view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
@@ -355,8 +352,7 @@ class Observer:
     async def ending(self) -> Ending:
         """Return what is left."""
         machine, cloud = self.machine, self.world.cloud
-        await let_get_on(cloud, self.apps.tokens)
-        self.world.rollouts.judge_end()
+        await see_cloud_end(self.world)
         found = cloud.look(machine.name)
         self._looked_at = 0
         epochs, watch = found.get("epochs", {}), cloud.prune_watch
@@ -367,7 +363,7 @@ class Observer:
             accepted=self.accepted,
             excused=self.excused,
             epochs=epochs if watch is None else watch.ever(epochs),
-            tasks=found.get("tasks", ()),
+            tasks=() if cloud.files.has_spoilt_store else found.get("tasks", ()),
             versions=["1.0.0", *packages.values()],
             task_versions=packages,
             bad=[
@@ -377,7 +373,7 @@ class Observer:
             waiting=self.waiting,
             newest=found.get("newest", {}),
             values=await self._values(),
-            damaged=machine.damaged,
+            damaged=machine.damaged | cloud.files.damaged,
             cancelled=self.promises.cancelled,
             offered={} if machine.starts > EPOCHS_LIMIT or pruned else self.offered,
             rows=found.get("rows", {}),

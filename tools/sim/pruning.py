@@ -260,10 +260,13 @@ class QuotaWatch:
 class WatchedUpkeep(Upkeep):
     """The product's, without what signs and makes certificates; what it deletes is watched."""
 
-    watch: PruneWatch
+    watch: PruneWatch | None
     count: Callable[[str], None]
 
     async def _purge(self) -> None:
+        if self.watch is None:
+            await super()._purge()
+            return
         before, began = self._see(), now_ms()
         self._is_whole = False
         if before is not None:
@@ -290,7 +293,7 @@ class WatchedUpkeep(Upkeep):
 
 
 def watched(
-    watch: PruneWatch, count: Callable[[str], None], parts: Mapping[str, Any]
+    watch: PruneWatch | None, count: Callable[[str], None], parts: Mapping[str, Any]
 ) -> WatchedUpkeep:
     """Return the upkeep of one start of a cloud; ``parts``: data, database and report_days."""
     context: Any = None

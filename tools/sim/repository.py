@@ -28,6 +28,7 @@ from tools.sim.clock import START
 from tools.sim.life import current
 
 if TYPE_CHECKING:
+    from tools.sim.cloud_files import CloudFiles
     from tools.sim.net import Network
 
 PRODUCT = "story-machine"
@@ -153,6 +154,8 @@ class SimWeb:
         """Serve ``repository``."""
         self.repository, self.net, self.rng = repository, net, rng
         self.breaks = 0.0
+        self.files: CloudFiles | None = None
+        """Of a cloud some of whose own files may be damaged."""
         self.missing = self.spoils = self.replaces = False
 
     def spoil(self, part: bytes) -> bytes:
@@ -185,6 +188,17 @@ class SimWeb:
         data = self.repository.files.get(path)
         if data is None or (self.missing and path.startswith("targets/")):
             return SimBody(self, url, 404, b"", {})
+        if self.files is not None:
+            served = self.files.serve(path, data)
+            if served is None:
+                return SimBody(
+                    self,
+                    url,
+                    503,
+                    b"this package is damaged, and not served\n",
+                    {"Retry-After": "600"},
+                )
+            data = served
         if self.replaces:
             data = self.repository.others.get(path, data)
         etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'

@@ -55,7 +55,9 @@ BROKER = {
 CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3, "flood": 2}
 # A rollout takes a cloud that looks for it, and other machines: few seeds have any, of days still fewer.
 ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
-ROLLOUT_PART, ROLLOUT_PART_OF_DAYS, DENSE = 0.3, 0.1, 4.0
+RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.1, 4.0
+# A cloud whose files may be damaged looks at them: few have that.
+DAMAGE = {"cloud bit flip": 6}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 
 
@@ -89,10 +91,9 @@ def scenario(
     }
     for group, of_group in groups.items():
         events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
-    of_rollouts = random.Random(f"rollouts {seed}")  # noqa: S311  # a simulation
-    if of_rollouts.random() < (ROLLOUT_PART if density > DENSE else ROLLOUT_PART_OF_DAYS):
-        for name, rate in ROLLOUT.items():
-            events += _spread(of_rollouts, name, rate * density, hours * HOUR)
+    part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
+    for group, of_group in {"rollouts": ROLLOUT, "damage": DAMAGE}.items():
+        events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     return sorted(events, key=lambda event: event.at)
 
 
@@ -102,6 +103,15 @@ def _some(
     """Yield what happens of a group of which a seed has every second kind."""
     for name, rate in rates.items():
         if rng.random() < 0.5:
+            yield from _spread(rng, name, rate * density, seconds)
+
+
+def _rarely(
+    rng: random.Random, rates: Mapping[str, float], density: float, seconds: float, part: float
+) -> Iterator[Event]:
+    """Yield what happens of a group that a ``part`` of all seeds has as a whole."""
+    if rng.random() < part:
+        for name, rate in rates.items():
             yield from _spread(rng, name, rate * density, seconds)
 
 

@@ -127,6 +127,8 @@ class World:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
         self.cloud.pace = pace_of(events, hours)
+        self.cloud.looks = any(event.what == "cloud bit flip" for event in events)
+        self.web.files = self.cloud.files if self.cloud.looks else None
         self.cloud.keep_short(Terms.of(self.seed, hours), self.observer.count)
         try:
             self.loop.run_until_complete(

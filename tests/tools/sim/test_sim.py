@@ -178,6 +178,7 @@ LOST = {("e", 4): "volume"}
         ({"waiting": 17}, "all_is_bounded"),
         ({"rollouts": ["rollout 1: 2 machines were reached"]}, "rollouts_keep_their_phases"),
         ({"pruned": ["a report of volume is kept for too long"]}, "what_is_kept_is_bounded"),
+        ({"served": ["a package is served, and is not the signed one"]}, "damage_is_told"),
         ({"tokens": ["a token was answered 200 1.0 s after its end"]}, "tokens_are_kept"),
         ({"broken": ["volume 3 was answered as done, and 4 is in force"]}, "done_is_done"),
     ],

@@ -1,0 +1,110 @@
+"""What the simulation does with the files of a cloud that are damaged, and what it finds wrong with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ota.errors import FetchError
+from staging.releases.stock import Stock
+from staging.store import Database
+from tools.sim.cloud_files import CloudFiles
+from tools.sim.disk import Left
+
+DATA = b"a package"
+NAME = f"story-machine/{hashlib.sha256(DATA).hexdigest()}.1.1.0.tar.gz"
+PACKAGE, METADATA = f"targets/{NAME}", "metadata/timestamp.json"
+
+
+def left() -> Left:
+    files = {
+        "/cloud.sqlite": b"store",
+        "/cloud.sqlite-wal": b"log",
+        f"/tuf/{PACKAGE}": DATA,
+        f"/tuf/{METADATA}": b"{}",
+        "/clock.json": b"{}",
+    }
+    return Left(files, [], {}, dict.fromkeys(files, 0o600))
+
+
+def spoilt(chance: float) -> tuple[CloudFiles, Left]:
+    made, found = CloudFiles(lambda _line: None), left()
+    made.wanted = chance
+    made.spoil(found)
+    return made, found
+
+
+def test_one_bit_of_one_file_is_another_one_and_every_second_time_of_the_store() -> None:
+    hit: Counter[str] = Counter()
+    for step in range(64):
+        made, found = spoilt(step / 64)
+        before = left().files
+        assert [path for path in before if found.files[path] != before[path]] == [made.path]
+        hit[made.path] += 1
+        made.restore(found)
+        assert found.files["/cloud.sqlite"] == b"store"
+        assert found.files["/cloud.sqlite-wal"] == b"log"
+        assert (made.path, len(made.damaged)) == ("", 1)
+    assert hit["/cloud.sqlite"] + hit["/cloud.sqlite-wal"] == 32
+    assert set(hit) == set(left().files)
+
+
+def of_package(tmp_path: Path, data: bytes) -> CloudFiles:
+    """Return the files of a cloud whose package is damaged in the record, and has ``data`` on the disk."""
+    made, found = spoilt(0.6)
+    assert made.path == f"/tuf/{PACKAGE}"
+    file = tmp_path / "tuf" / PACKAGE
+    file.parent.mkdir(parents=True)
+    file.write_bytes(found.files[made.path] if data != DATA else DATA)
+    made.stock = Stock(tmp_path / "tuf" / "targets")
+    return made
+
+
+def test_a_damaged_package_is_not_served_until_it_is_put_back(tmp_path: Path) -> None:
+    made = of_package(tmp_path, b"another")
+    assert made.serve(PACKAGE, DATA) is None
+    assert made.serve(METADATA, b"{}") == b"{}"
+    made.write_back(tmp_path)
+    assert made.serve(PACKAGE, DATA) == DATA
+    assert made.broken == []
+    made.stock = None
+    with pytest.raises(FetchError):
+        made.serve(PACKAGE, DATA)
+
+
+def test_a_damaged_package_that_is_served_is_told(tmp_path: Path) -> None:
+    made = of_package(tmp_path, DATA)  # as if nobody had looked
+    assert made.serve(PACKAGE, DATA) != DATA
+    assert made.broken == [f"{PACKAGE} is served, and is not the signed one"]
+
+
+def test_damaged_metadata_is_served_as_it_is_and_a_machine_finds_it() -> None:
+    made, found = spoilt(0.99)
+    assert made.path == f"/tuf/{METADATA}"
+    assert made.serve(METADATA, b"{}") == found.files[made.path] != b"{}"
+
+
+@pytest.mark.parametrize(("number", "is_broken"), [(7, False), (8, False), (6, True)])
+def test_a_store_that_lacks_what_its_mark_says_is_told(
+    tmp_path: Path,
+    number: int,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    made, found = CloudFiles(lambda _line: None), left()
+    found.files["/cloud.sqlite-mark"] = b"0000002a 00000007\n"
+    made.wanted = 0.45
+    made.spoil(found)
+    assert made.path == "/cloud.sqlite-wal"
+    database = Database(tmp_path / "cloud.sqlite")
+
+    def give(session: Any) -> None:
+        session.connection().connection.driver_connection.execute(f"PRAGMA user_version={number}")
+
+    database.call(give)
+    made.look(database)
+    database.close()
+    assert bool(made.broken) is is_broken

@@ -1,0 +1,154 @@
+"""The files of a simulated world's cloud, of which one bit is another one when the power comes back, and what it makes of that.
+
+It starts and serves, or refuses with an error that says what is wrong. An operator puts the file back after a while, or at
+once where the cloud does not start. What only a damaged store held may be gone; of all other files nothing may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from base.files import write_atomically
+from ota.errors import FetchError
+from staging.releases.stock import Stock
+from staging.store import Database
+from staging.store.mark import State
+from tools.sim.disk import Left, flip_bit
+
+STORE = "cloud.sqlite"
+TUF, TARGETS = "/tuf/", "targets/"
+# Seconds until an operator puts a file back: of a cloud that does not start, and of one that runs.
+REFUSED_SECONDS, NOTICED_SECONDS = 30.0, 240.0
+
+
+class CloudFiles:
+    """What became of them."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        """Have none that is damaged; ``note`` takes lines of the trace."""
+        self._note = note
+        self.wanted: float | None = None
+        """Which bit is another one when the power comes back, from 0 to 1; None: all are as they were."""
+        self.path = ""
+        """The file that is damaged now; "": none."""
+        self.damaged: set[str] = set()
+        """Those that were."""
+        self.refusals: list[str] = []
+        """Why the cloud did not start."""
+        self.broken: list[str] = []
+        self.stock: Stock | None = None
+        """What the present start of the cloud knows of its packages; None: it does not run."""
+        self.refused_packages = 0
+        self._saved: dict[str, bytes] = {}
+        self._flipped = b""
+        self._was_back = ""
+
+    @property
+    def is_store(self) -> bool:
+        """Whether the file that is damaged is of the store."""
+        return self.path.startswith(f"/{STORE}")
+
+    @property
+    def has_spoilt_store(self) -> bool:
+        """Whether the store was ever damaged: nobody knows what it held."""
+        return any(path.startswith(f"/{STORE}") for path in self.damaged)
+
+    def spoil(self, left: Left) -> None:
+        """Change a bit of what a cut has left, if one is wanted and no file is damaged."""
+        chance, self.wanted = self.wanted, None
+        if chance is None or self.path:
+            return
+        self._saved = dict(left.files)
+        self.path = _flip(left, chance)
+        if self.path:
+            self._flipped = left.files[self.path]
+            self.damaged.add(self.path)
+            self._note(f"cloud: a bit of {self.path} is another one")
+
+    def look(self, database: Database) -> None:
+        """Look whether a store that was opened with a damaged file has all that its mark says."""
+        noted = self._saved.get(f"/{STORE}-mark", b"").split()
+        if not self.is_store or self.path.endswith("-mark") or len(noted) != len(State._fields):
+            return
+        own: Any = database
+        with own._session() as session:  # noqa: SLF001  # `read` would take its place among the cloud's own
+            found = int(session.execute(text("PRAGMA user_version")).scalar_one())
+        if found < int(noted[1], 16):
+            lacks = int(noted[1], 16) - found
+            self.broken.append(f"a store was opened that lacks its last {lacks} transactions")
+
+    def refuse(self, why: str) -> None:
+        """Note that the cloud does not start, and says why."""
+        self.refusals.append(why)
+        self._note(f"cloud: does not start: {why[-160:]}")
+
+    def restore(self, left: Left) -> None:
+        """Put the damaged store back as it was when it was damaged, with its log, into ``left``."""
+        for path in [path for path in left.files if path.startswith(f"/{STORE}")]:
+            del left.files[path]
+        for path, data in self._saved.items():
+            if path.startswith(f"/{STORE}"):
+                left.files[path] = data
+                left.modes.setdefault(path, 0o600)
+        self._end()
+
+    def put_in(self, left: Left) -> None:
+        """Put the damaged file, which is not of the store, into ``left`` as it was."""
+        if left.files.get(self.path) == self._flipped:
+            left.files[self.path] = self._saved[self.path]
+        self._end()
+
+    def write_back(self, folder: Path) -> None:
+        """Put the damaged file back, which is not of the store, below the cloud's folder."""
+        path = folder / self.path.removeprefix("/")
+        if (
+            path.exists() and path.read_bytes() == self._flipped
+        ):  # else the cloud has written it anew
+            write_atomically(path, self._saved[self.path])
+        self._end()
+
+    def _end(self) -> None:
+        self._note(f"cloud: {self.path} is put back")
+        self._was_back, self.path = self.path, ""
+
+    def serve(self, path: str, data: bytes) -> bytes | None:
+        """Return what the cloud's disk has of a file of its repository; None: it is not served, as it is not the signed one.
+
+        A package is looked at by the product's own `Stock`, as `staging.api.app` does. Raises FetchError: the cloud is away.
+        """
+        if path.startswith(TARGETS) and TUF + path in {self.path, self._was_back}:
+            return self._serve_package(path, data)
+        return self._flipped if self.path == TUF + path else data
+
+    def _serve_package(self, path: str, data: bytes) -> bytes | None:
+        if self.stock is None:
+            raise FetchError(f"{path}: connection refused")
+        is_bad = self.path == TUF + path
+        fault = self.stock.fault(path.removeprefix(TARGETS))
+        if fault is None:
+            if is_bad:
+                self.broken.append(f"{path} is served, and is not the signed one")
+            return self._flipped if is_bad else data
+        if not is_bad:
+            self.broken.append(f"{path} is the signed one again, and is not served: {fault}")
+        self.refused_packages += 1
+        return None
+
+
+def _flip(left: Left, chance: float) -> str:
+    """Change a bit of a file: every second time of the store, else of a package or of all others; return its path."""
+    kinds: list[list[str]] = [[], [], []]
+    for path in left.files:
+        kinds[
+            0 if path.startswith(f"/{STORE}") else 1 if path.startswith(TUF + TARGETS) else 2
+        ].append(path)
+    kind, rest = divmod(4 * chance, 1)
+    some = Left({path: left.files[path] for path in kinds[max(0, int(kind) % 4 - 1)]}, [], {}, {})
+    path = flip_bit(some, rest)
+    if path:
+        left.files[path] = some.files[path]
+    return path
