@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from tools.sim.disk import Change, Disk, File, Folder, Left, Link, Node, Write
-from tools.sim.life import PowerCut, current
+from tools.sim.life import Life, PowerCut, current
 
 real = SimpleNamespace(
     open=os.open, close=os.close, write=os.write, pwrite=os.pwrite, pwritev=os.pwritev,
@@ -40,6 +40,8 @@ class Opened:
     node: Node
     path: str
     flags: int
+    life: Life | None = None
+    """The process that has it."""
 
 
 class Mount:
@@ -167,7 +169,7 @@ class Calls:
         except BaseException:
             real.close(descriptor)
             raise
-        self.opened[descriptor] = Opened(mount, node, text, flags)
+        self.opened[descriptor] = Opened(mount, node, text, flags, current())
         return descriptor
 
     def _node_of(
@@ -443,11 +445,14 @@ def install() -> Calls:
     return calls
 
 
-def bury(calls: Calls, mount: Mount) -> None:
-    """Close what a dead process had open: its numbers stay taken, so that no late close hits another file."""
+def bury(calls: Calls, mount: Mount, life: Life | None = None) -> None:
+    """Close what a dead process had open: its numbers stay taken, so that no late close hits another file.
+
+    ``life``: that one of several on the disk; None: all.
+    """
     nothing = real.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     for number, opened in list(calls.opened.items()):
-        if opened.mount is mount:
+        if opened.mount is mount and (life is None or opened.life is life):
             os.dup2(nothing, number, inheritable=False)
             del calls.opened[number]
     real.close(nothing)

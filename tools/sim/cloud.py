@@ -54,6 +54,7 @@ from tools.sim.machine import Platform
 from tools.sim.open_api import OpenApi, make_app
 from tools.sim.pruning import PruneWatch, QuotaWatch, Terms, set_terms, watched
 from tools.sim.repository import Repository
+from tools.sim.second_worker import SecondWorker
 from tools.sim.sockets import SimSocket
 from wire.profile import Profile
 
@@ -61,6 +62,8 @@ from wire.profile import Profile
 COMPILED: Any = LRUCache(2000)
 HOST, ADDRESS, PORT = "cloud.test", "10.0.0.1", 5684
 RESTART_SECONDS = 3.0
+# Seconds from its start to that of its second worker, if it has none yet.
+SECOND_SECONDS = 2.0
 
 
 class Template:
@@ -140,6 +143,11 @@ class Cloud:
         self._upkeep: list[asyncio.Task[None]] = []
         self.pace = paces.GATEWAY
         self.files = CloudFiles(on.note)
+        self.members = Members("server")
+        """What the present process knows of others."""
+        self.second: SecondWorker | None = None
+        """Its other process, where it has one."""
+        self._turn = 0
         self.looks = False
         """Whether it opens its store as the server does, with all its looks and marks."""
         self.prune_watch: PruneWatch | None = None
@@ -164,7 +172,7 @@ class Cloud:
             self.database = self._open()
             share_compiled(self.database)
             self.files.look(self.database)
-            members = Members("server")
+            self.members = members = Members("server")
             self.gateway = Gateway(
                 self.database, api_url=lambda: "http://repository.test", pace=self.pace,
                 owns=members.owns, limits=Limits() if self.terms is None else self.terms.limits,
@@ -177,10 +185,13 @@ class Cloud:
             api = OpenApi(self.database, self.gateway, self.folder, lambda: self.mount.full)
             await api.restore()
             self._upkeep = [asyncio.create_task(work) for work in api.upkeep()]
+            api.begin = self.run
             self.api = api
             self.on.note("cloud: starts")
             self.on_start()
             self._keep_up()
+            if self.second is not None:
+                self._later(SECOND_SECONDS, self.second.start)
             if self.broker is None:
                 await asyncio.Event().wait()
             else:
@@ -270,6 +281,8 @@ class Cloud:
         if self.life is not None:
             self.on.note(f"cloud: {why}")
             self.mount.dead = True
+            if self.second is not None:
+                self.second.lose_power()
             self._gone(self.life, power=True)
             if self.broker is not None and self.broker.kind.is_beside:
                 self.broker.lose_power()
@@ -287,8 +300,11 @@ class Cloud:
         listener = self.on.net.listeners.pop((ADDRESS, PORT), None)
         if listener is not None:
             listener.close()
-        self.on.sqlite.forget(self.mount)
-        self.on.loop.call_soon(bury, self.on.calls, self.mount, context=contextvars.Context())
+        alone = None if self.second is None else life
+        self.on.sqlite.forget(self.mount, alone)
+        self.on.loop.call_soon(
+            bury, self.on.calls, self.mount, alone, context=contextvars.Context()
+        )
         self.buried += [
             self.database,
             self.gateway,
@@ -312,6 +328,32 @@ class Cloud:
     def _survives(self, node: Any) -> Any:
         pending = list(node.pending)
         return pending[: self.rng.randrange(len(pending) + 1)]
+
+    def work_by_two(self) -> None:
+        """Have a second worker at its broker, from the next start on."""
+        self.second = SecondWorker(self, share_compiled)
+
+    @property
+    def ends(self) -> list[str]:
+        """Why its processes ended by themselves."""
+        return [*self.ended, *([] if self.second is None else self.second.ended)]
+
+    @property
+    def lives(self) -> list[Life | None]:
+        """Its processes; None: one does not run."""
+        return [self.life, None if self.second is None else self.second.life]
+
+    @property
+    def lines(self) -> list[int]:
+        """The lines of its processes' logs in the worst hour of each."""
+        return [self.log.most, 0 if self.second is None else self.second.log.most]
+
+    def some_api(self) -> OpenApi | None:
+        """Return the open API of one of its processes, by turns; None: none runs."""
+        apis = [self.api, None if self.second is None else self.second.api]
+        found = [api for api in apis if api is not None]
+        self._turn += 1
+        return found[self._turn % len(found)] if found else None
 
     # What apps and testers ask of it; each runs as the cloud's own code.
 

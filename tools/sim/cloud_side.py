@@ -103,7 +103,15 @@ def _order_damaged(world: World) -> None:
             begin(world, world.cloud.order(world.machine.name, version))
 
 
+def worker_kill(world: World, chance: float) -> None:
+    """Kill the cloud's second worker, where it has one; it comes back at once, or is missing for a while."""
+    if world.cloud.second is not None:
+        world.observer.count("faults")
+        world.cloud.second.kill(3.0 if chance < 0.3 else 300.0 * chance)
+
+
 HAPPENINGS = {
+    "worker kill": worker_kill,
     "cloud bit flip": bit_flip,
     "flood": flood,
     "rollout": rollout,

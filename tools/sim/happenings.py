@@ -88,9 +88,9 @@ HAPPENINGS.update({**cloud_side.HAPPENINGS, **machine_side.HAPPENINGS})
 @happening("sent again")
 def _sent_again(world: World, chance: float) -> None:
     """Somebody who has listened sends an app's request a second time."""
-    api, apps = world.cloud.api, world.observer.apps
+    api, apps = world.cloud.some_api(), world.observer.apps
     if api is not None and apps.heard:
-        begin(world, apps.ask_again(api, pick(chance, *apps.heard)))
+        begin(world, apps.ask_again(api, pick(chance, *apps.heard)), api)
 
 
 @happening("command")
@@ -217,6 +217,8 @@ def heal(world: World) -> None:
     world.machine.come_back()
     world.cloud.come_back()
     world.cloud.put_back()
+    if world.cloud.second is not None:
+        world.cloud.second.start()
     if world.broker is not None:
         world.broker.come_back()
 

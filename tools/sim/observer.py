@@ -32,6 +32,7 @@ from wire.reports import KEY_TROUBLE
 from wire.rules import parse_rules
 
 if TYPE_CHECKING:
+    from staging.gateway.gateway import Gateway
     from tools.sim.world import World
 
 
@@ -148,7 +149,7 @@ class Observer:
             now=now,
             late=self.late,
             twice=self.twice,
-            ended=[*machine.ended, *self.world.cloud.ended],
+            ended=[*machine.ended, *self.world.cloud.ends],
             failed=self.promises.failed,
         )
         if machine.life is not None and machine.agent is not None:
@@ -187,9 +188,9 @@ class Observer:
         view.waiting = self.most_waiting
         view.sizes = self._see_files(machine)
         view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
-        lives = [life for life in (machine.life, self.world.cloud.life) if life is not None]
+        lives = [life for life in (machine.life, *self.world.cloud.lives) if life is not None]
         view.tasks = max((life.busy for life in lives), default=0)
-        view.lines = max(machine.journal.most, self.world.cloud.log.most)
+        view.lines = max(machine.journal.most, *self.world.cloud.lines)
         return view
 
     def _since(self, name: str, *, unlike: bool) -> float | None:
@@ -251,7 +252,18 @@ class Observer:
                 return False
             if cloud.worker is None or not cloud.worker.ready.is_set():
                 return True
+            if self._second_is_unlike():
+                return True
         return cloud.gateway.is_online(self.machine.name) != self._says_online()
+
+    def _second_is_unlike(self) -> bool:
+        """Return whether the cloud's processes know nothing of each other, or show another one of the link."""
+        second, others = self.world.cloud.second, set(self.world.cloud.members.others)
+        if second is None or second.gateway is None or second.worker is None:
+            return bool(others)
+        if not second.worker.ready.is_set() or not others or not second.members.others:
+            return True
+        return second.gateway.is_online(self.machine.name) != self._says_online()
 
     def _says_online(self) -> bool:
         link = getattr(self.machine.agent, "_link", None)
@@ -282,7 +294,15 @@ class Observer:
 
     # What is told, and what was promised.
 
+    def watch_second(self) -> None:
+        """Hear what the cloud's other process takes, too."""
+        if self.world.cloud.second is not None:
+            self.world.cloud.second.on_start = self._listen_to
+
     def _listen(self) -> None:
+        self._listen_to(self.world.cloud.gateway)
+
+    def _listen_to(self, gateway: Gateway | None) -> None:
         """Hear what a cloud that has started takes from the machine."""
 
         def note(_uuid: str, effects: Sequence[Effect]) -> None:
@@ -291,8 +311,8 @@ class Observer:
             if KEY_TROUBLE in told:
                 self._trouble_at = self.world.loop.time()
 
-        if self.world.cloud.gateway is not None:
-            self.world.cloud.gateway.listen(note)
+        if gateway is not None:
+            gateway.listen(note)
 
     def _see_untold(self, machine: Machine) -> dict[str, float]:
         """Return since when the cloud shows what was not so for a while, by name."""

@@ -90,11 +90,20 @@ class OpenApi:
     """The application of one start of the cloud, and the work beside it."""
 
     def __init__(
-        self, database: Database, gateway: Gateway, folder: Path, is_full: Callable[[], bool]
+        self,
+        database: Database,
+        gateway: Gateway,
+        folder: Path,
+        is_full: Callable[[], bool],
+        name: str = "sim",
     ) -> None:
-        """Serve ``database``; the journal of nonces is in ``folder``, whose disk may be full."""
+        """Serve ``database``; the journal of nonces of this process, ``name``, is in ``folder``, whose disk may be full."""
         self.is_full = is_full
-        self._journal = NonceJournal(folder, "sim")
+        self.begin: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any] | None] = (
+            asyncio.create_task
+        )
+        """Begins work of the process that serves it; None: it is gone."""
+        self._journal = NonceJournal(folder, name)
         self._nonces = Nonces(database, now_ms, asyncio.get_running_loop().time, self._journal)
         self._services = Services(database, gateway, self._nonces, now_ms)
         self._app: Any = create_app(self._services, folder / "tuf")

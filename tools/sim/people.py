@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from resources.times.countdown import FADE_SECONDS
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, TITLES
-from tools.sim.open_api import AppKey, Request, order
+from tools.sim.open_api import AppKey, OpenApi, Request, order
 from wire.exchange import Request as LocalRequest
 
 if TYPE_CHECKING:
@@ -55,16 +55,18 @@ def _ask(world: World, work: Callable[[Any], Any]) -> None:
 
 def by_app(world: World, name: str, value: str) -> None:
     """Set a data point by the open API."""
-    api, apps = world.cloud.api, world.observer.apps
+    api, apps = world.cloud.some_api(), world.observer.apps
     if api is not None:
         world.observer.count("commands")
+        if api is not world.cloud.api:
+            world.observer.count("commands at worker 2")
 
         def make(key: AppKey) -> Request:
             return order(key, world.machine.name, name, value)
 
         is_anew = apps.tokens.is_refused
         asks = apps.ask_anew(api, make) if is_anew else apps.ask(api, make(apps.tokens.key))
-        begin(world, asks)
+        begin(world, asks, api)
 
 
 def forged(world: World, chance: float) -> None:
@@ -77,9 +79,9 @@ def forged(world: World, chance: float) -> None:
         begin(world, apps.ask_forged(api, request))
 
 
-def begin(world: World, work: Any) -> None:
-    """Let the cloud do something."""
-    task = world.cloud.run(work)
+def begin(world: World, work: Any, api: OpenApi | None = None) -> None:
+    """Let the cloud do something, in the process of ``api`` if it has several."""
+    task = world.cloud.run(work) if api is None else api.begin(work)
     if task is not None:
         world.cloud.buried.append(task)
 

@@ -124,6 +124,8 @@ PLANTS = (
     Plant("a machine may report without an end", "staging.gateway.bounds", "        if size > share.left:\n            return False\n", "", "seeds"),
     Plant("a package is served as it lies there", "staging.releases.stock", '    return None if found == sha256 else "is not the signed one"', "    return None if found else sha256", "seeds"),
     Plant("a store that lacks its last transactions is opened", "staging.store.mark", "    if not 0 < lost < NUMBERS // 2:", "    if lost >= 0:", "seeds"),
+    Plant("a worker knows the machines alone that it let in itself", "staging.broker.gate", "        self._online[uuid] = state.reads\n", "", "mqtt"),
+    Plant("a worker that is gone is taken to be there", "staging.broker.worker", '            will=Will(MEMBERS + self._who, b""),\n', "", "mqtt"),
     Plant("what was said is sent on after the microphone is off", "agent.voice.stream", "        self.dropped = Drop.ENDED\n        self._task.cancel()\n", "        self.dropped = Drop.ENDED\n", "seeds"),
     Plant("each batch of reports leaves a task behind", "agent.link.delivery", "        await _send(link, batch)\n", "        await _send(link, batch)\n        asyncio.create_task(asyncio.Event().wait())\n", "seeds"),
     Plant("each block of sound is a line of the log", "agent.voice.stream", "        if self.dropped is None:\n            self._queue(self._frames.add(block))", "        _log.info(f'voice: a block at {asyncio.get_running_loop().time()}')\n        if self.dropped is None:\n            self._queue(self._frames.add(block))", "seeds"),

@@ -49,7 +49,7 @@ PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 BROKER = {
     "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,
     "cloud is cut off": 8, "cloud is half open": 4, "cloud is away": 4, "broken off in an order": 6,
-    "held at the door": 6,
+    "held at the door": 6, "worker kill": 6,
 }  # fmt: skip
 # Of the cloud's side; their chance is their own too.
 CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3, "flood": 2}

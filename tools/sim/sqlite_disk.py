@@ -22,7 +22,7 @@ from typing import Any
 
 from tools.sim import sqlite_types as t
 from tools.sim.calls import Calls, Mount
-from tools.sim.life import PowerCut
+from tools.sim.life import Life, PowerCut, current
 
 _JULIAN_UNIX = 210866760000000
 
@@ -47,6 +47,8 @@ class Handle:
     path: str
     shared: Shared
     mount: Mount | None
+    life: Life | None = None
+    """The process that has it."""
     sync_folder: bool = False
     delete_on_close: bool = False
     is_temporary: bool = False
@@ -113,11 +115,14 @@ class SqliteDisk:
         }  # fmt: skip
         return t.Vfs(**made)
 
-    def forget(self, mount: Mount) -> None:
-        """Let a dead machine's connections hold nothing any more."""
-        for handle in self._handles.values():
-            if handle.mount is mount:
+    def forget(self, mount: Mount, life: Life | None = None) -> None:
+        """Let the connections of a dead machine, or of its process ``life``, hold nothing any more."""
+        for file, handle in self._handles.items():
+            if handle.mount is mount and (life is None or handle.life is life):
+                self._release(handle, file)
                 handle.shared = Shared()
+        if life is not None:
+            return
         for key in [key for key in self._shared if getattr(key, "mount", None) is mount]:
             del self._shared[key]
 
@@ -164,8 +169,9 @@ class SqliteDisk:
         # process left which was killed before it synced anything.
         names_log = bool(flags & t.OPEN_CREATE and flags & (t.OPEN_MAIN_JOURNAL | t.OPEN_WAL))
         handle = Handle(
-            descriptor, path, shared, mount, names_log, bool(flags & t.OPEN_DELETEONCLOSE)
-        )
+            descriptor, path, shared, mount, current(), names_log,
+            bool(flags & t.OPEN_DELETEONCLOSE),
+        )  # fmt: skip
         return handle, flags
 
     def _delete(self, _vfs: Any, name: bytes, sync: int) -> int:

@@ -35,6 +35,8 @@ from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
 from tools.sim.scenario import HOUR, Event
+from tools.sim.second_worker import NAME as SECOND
+from tools.sim.second_worker import has_second
 from tools.sim.watching import WATCHED
 
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
@@ -115,6 +117,12 @@ class World:
             self.net.path(CLOUD).latency = (0.0001, 0.0003)
         return BrokerProcess(on, kind, tokens, ca)
 
+    def _work_by_two(self) -> None:
+        self.cloud.work_by_two()
+        if self.broker is not None and self.broker.kind.is_beside:
+            self.net.path(SECOND).latency = (0.0001, 0.0003)
+        self.observer.watch_second()
+
     def note(self, text: str) -> None:
         """Add a line to the trace."""
         self.trace.append(f"{self.loop.time():10.3f} {text}")
@@ -129,6 +137,8 @@ class World:
         self.cloud.pace = pace_of(events, hours)
         self.cloud.looks = any(event.what == "cloud bit flip" for event in events)
         self.web.files = self.cloud.files if self.cloud.looks else None
+        if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):
+            self._work_by_two()
         self.cloud.keep_short(Terms.of(self.seed, hours), self.observer.count)
         try:
             self.loop.run_until_complete(
@@ -202,7 +212,7 @@ class World:
     def _close(self) -> None:
         self.outcome.figures = self.observer.figures()
         broker = None if self.broker is None else self.broker.life
-        for life in (self.machine.life, self.cloud.life, broker):
+        for life in (self.machine.life, *self.cloud.lives, broker):
             if life is not None:
                 life.dead = True
         for mount in self.env.calls.mounts:
