@@ -27,6 +27,7 @@ from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import make_profile
 from tests.agent.updates.test_checks import program
 from tests.conftest import write_tone
+from tests.moved_clock import on_moved_clock
 from tests.resources.parts import Bench as PlayBench
 from tools.bench import Bench
 from tools.processes import command
@@ -89,6 +90,22 @@ async def test_what_is_logged_after_the_trial_is_not_of_the_trial(
     await parts.outbox.close()
     assert not parts.updates.updater.on_trial
     assert not trial_log_path(tmp_path).exists()
+
+
+@on_moved_clock
+async def test_a_version_that_nothing_proves_is_given_up_after_120_s(tmp_path: Path) -> None:
+    """docs/ota.md; no setting is made."""
+    boot.store(tmp_path, boot.BootRecord(OLD, None, boot.Trial(OLD, 1, "77")))
+    parts = Parts(tmp_path, Settings())
+    await parts.outbox.open()
+    running = asyncio.create_task(parts.updates.updater.run())
+    await asyncio.sleep(119.4)
+    assert boot.load(tmp_path).trial is not None
+    await asyncio.sleep(1.2)
+    assert boot.load(tmp_path).trial is None
+    running.cancel()
+    await asyncio.wait([running])
+    await parts.outbox.close()
 
 
 async def test_what_waits_for_the_cloud_waits_for_its_registration(tmp_path: Path) -> None:
@@ -255,12 +272,12 @@ def test_a_new_version_that_fails_a_check_of_the_machine_is_rolled_back_with_the
 ) -> None:
     program(tmp_path / "checks", "10-lamp", "echo the lamp stays dark; exit 1")
     one = machine(
-        "[ota]\nconfirm_timeout_seconds = 6\n"
+        "[ota]\nconfirm_timeout_seconds = 12\n"
         f'[health]\nsound = "off"\nchecks_folder = "{tmp_path}/checks"\n'
     )
     one.order()
     task = one.end()
     assert task["status"] == "FAILED"
-    expected = "not proven within 6 s: checks: 10-lamp: exit code 1: the lamp stays dark"
+    expected = "not proven within 12 s: checks: 10-lamp: exit code 1: the lamp stays dark"
     assert expected in str(task)
     one.until("old version", lambda: one.runs(OLD))
