@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from base.clock import EARLIEST, TimeSource, TrustedTime
+import base.clock
+from base.clock import EARLIEST, TimeSource, TrustedTime, parse_record
+from base.files import write_atomically
 from ota.errors import ContentError, FetchError
 from ota.fetch.source import WebSettings
 from ota.fetch.web import Web
@@ -63,6 +65,48 @@ def test_the_clouds_time_counts_for_the_start_in_which_it_was_told(rig: ClockRig
     rig.boot = "second"
     assert rig.start().was_told
     assert not rig.start().from_cloud
+
+
+class Watched:
+    """A lock that tells when somebody waits for it."""
+
+    def __init__(self, is_awaited: threading.Event) -> None:
+        self._lock, self._is_awaited = threading.Lock(), is_awaited
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._is_awaited.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
+
+
+def test_of_two_times_that_come_at_once_both_are_on_the_disk(
+    rig: ClockRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write of the first is held until the second waits for it, or has overtaken it."""
+    writes, came = threading.Event(), threading.Event()
+
+    def write(path: Path, data: bytes) -> None:
+        if not writes.is_set():
+            writes.set()
+            assert came.wait(60)
+            write_atomically(path, data)
+        else:
+            write_atomically(path, data)
+            came.set()
+
+    monkeypatch.setattr(base.clock, "write_atomically", write)
+    time = rig.start()
+    monkeypatch.setattr(time, "_lock", Watched(came))
+    first = threading.Thread(target=time.note_cloud, args=(THEN,))
+    first.start()
+    assert writes.wait(60)
+    time.note_metadata(THEN + DAY, ["key"])
+    first.join(60)
+    record = parse_record(rig.path.read_bytes())
+    assert set(record.known) == {TimeSource.CLOUD, TimeSource.METADATA}
 
 
 def test_a_machine_that_wakes_in_1970_knows_when_it_was_built(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import base64
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,35 @@ async def test_ids_count_up_also_after_an_utterance_that_was_dropped() -> None:
         await sender.send(sine(1.0))
     third = await sender.send(sine(0.1))
     assert (third.id - first.id) % (ID_LAST - ID_FIRST + 1) in {2, 2 + ID_LAST - ID_FIRST}
+
+
+class Gate(MemoryLink):
+    """A link on which the first report waits until the gate is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.is_open = asyncio.Event(), asyncio.Event()
+
+    async def report(self, data: Mapping[str, object]) -> None:
+        self.waits.set()
+        await self.is_open.wait()
+        await super().report(data)
+
+
+async def test_of_two_sounds_the_second_begins_when_all_of_the_first_is_sent() -> None:
+    link = Gate()
+    sender = VoiceSender(link, VoiceSettings())
+    first = asyncio.create_task(sender.send(sine(1.0)))
+    await link.waits.wait()
+    link.waits.clear()
+    second = asyncio.create_task(sender.send(sine(1.0)))
+    for _ in range(10):  # as far as it comes
+        await asyncio.sleep(0)
+    assert not link.waits.is_set()
+    link.is_open.set()
+    ids = [(await first).id, (await second).id]
+    sent = [parse_segment(report["voice_control"]).id for report in link.reports]
+    assert sent == [ids[0]] * 5 + [ids[1]] * 5
 
 
 async def test_the_id_begins_anew_after_the_last_of_the_documents_range() -> None:
