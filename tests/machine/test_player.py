@@ -8,10 +8,12 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from machine.errors import RefusedError
+from machine.mpv_process import MpvProcess
 from machine.player import MpvPlayer, StandInPlayer, find_player
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
@@ -106,6 +108,25 @@ async def test_a_new_order_while_the_old_track_ends_is_not_taken_for_a_failure(
         await point.put("小兔子乖乖")
         await point.put("两只老虎")
         assert await point.get() == "2 两只老虎"
+
+
+async def test_two_orders_at_once_start_one_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[SimpleNamespace] = []
+    is_up = asyncio.Event()
+
+    async def start(*_how: object) -> SimpleNamespace:
+        started.append(SimpleNamespace(alive=True))
+        await is_up.wait()
+        return started[-1]
+
+    monkeypatch.setattr(MpvProcess, "start", start)
+    player = MpvPlayer()
+    opening = [asyncio.create_task(player._open()) for _ in range(2)]
+    for _ in range(10):  # as far as both come
+        await asyncio.sleep(0)
+    assert len(started) == 1
+    is_up.set()
+    assert await asyncio.gather(*opening) == started * 2
 
 
 async def test_without_mpv_the_stand_in_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from agent.contain import Containment
 from agent.local.changes import Changes
 from agent.local.clients import Clients
 from agent.local.doors import Doors, Rooms
+from agent.local.lan import load_token
 from agent.local.sockets import unix_socket
 from agent.settings import LocalSettings
 from tests.agent.parts import DEADLINE, until
@@ -67,6 +68,29 @@ async def doors(
         await made.open(group)
         yield contained, tokens
         await made.close()
+
+
+async def test_ports_that_open_at_once_make_one_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, is_made = list[object](), asyncio.Event()
+
+    async def work(function: Callable[..., str], *given: object) -> str:
+        begun.append(function)
+        await is_made.wait()
+        return function(*given)
+
+    monkeypatch.setattr(asyncio, "to_thread", work)
+    serve: Any = None  # none is opened
+    rooms = Rooms(serve, handler, list, Changes(), Clients(tmp_path))
+    made = Doors(LocalSettings(), tmp_path, rooms, Containment(Gap().sleep))
+    asked = [asyncio.create_task(made._token()) for _ in range(2)]
+    for _ in range(10):  # as far as both come
+        await asyncio.sleep(0)
+    assert begun == [load_token]
+    is_made.set()
+    first, second = await asyncio.gather(*asked)
+    assert first == second
 
 
 @contextlib.contextmanager
