@@ -5,23 +5,35 @@ A lock that is left out breaks no other test: two threads meet in it by chance. 
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.first.bind_token import BindToken
+from agent.local.clients import Clients
+from agent.local.keyring import FOLDER_NAME, Keyring
+from agent.local.page.sessions import Sessions
+from agent.voice.ledger import Ledger
+from agent.voice.ledger_book import Book
 from base.clock import EARLIEST, TrustedTime
+from machine.microphone_switch import MicrophoneSwitch
+from machine.mixers import StandInMixer
 from resources.loudness.gain_index import GainIndex
 from resources.online.cache import Cache, Kept
+from resources.playing.positions import Positions
+from resources.playing.queue import Track
+from resources.record import Record
 from resources.titles.media_folder import MediaFolder
 from staging.recognition.title_lists import TitleLists
 from staging.store.engine import Trouble
 from staging.store.outage import Outage
 from staging.store.voice_keys import VoiceKeys
 from tests.agent.parts import make_profile
+from tests.resources.parts import level_on
 from wire.family import Family
 
 Act = Callable[[Any], object]
@@ -84,6 +96,15 @@ def voice_keys_of(folder: Path) -> VoiceKeys:
     keys = VoiceKeys(folder / "keys.sqlite")
     keys._key_of(1, {"id": 10_001, "segment": 0})
     return keys
+
+
+def client_of(folder: Path) -> Clients:
+    Keyring(folder / FOLDER_NAME).add("phone", [])
+    return Clients(folder)
+
+
+def len_of(book: Book) -> int:
+    return len(book.entries)
 
 
 URL, MARK = "http://127.0.0.1/a", bytes(8)
@@ -150,3 +171,74 @@ def test_it_waits_for_whoever_holds_the_lock(of: str, act: Act, tmp_path: Path) 
 
 def test_a_story_is_made_durable_by_one_at_a_time(tmp_path: Path) -> None:
     assert waits(kept_of(tmp_path), lambda kept: kept.sync(), "_syncing")
+
+
+class HeldTask:
+    """A lock of asyncio's that tells when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self._lock, self.came = asyncio.Lock(), asyncio.Event()
+
+    async def __aenter__(self) -> None:
+        if self._lock.locked():
+            self.came.set()
+        await self._lock.acquire()
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._lock.release()
+
+    def locked(self) -> bool:
+        return self._lock.locked()
+
+
+async def task_waits(owner: object, act: Callable[[Any], Awaitable[object]], name: str) -> bool:
+    """Do something in a task while the owner's lock is held; return whether it waited, and did it then."""
+    lock = HeldTask()
+    setattr(owner, name, lock)
+
+    async def work() -> None:
+        await act(owner)
+
+    async with lock:
+        task = asyncio.create_task(work())
+        came = asyncio.create_task(lock.came.wait())
+        async with asyncio.timeout(60):
+            await asyncio.wait([task, came], return_when=asyncio.FIRST_COMPLETED)
+        waited = lock.came.is_set() and not task.done()
+    await task
+    came.cancel()
+    return waited
+
+
+TRACK = Track("a", "/media/a.mp3", "a.mp3")
+TASKS: list[tuple[str, str, Callable[[Path], Any], str, Callable[[Any], Awaitable[object]]]] = [
+    ("record", "save", lambda folder: Record(folder / "a.json"), "_lock", lambda it: it.save({"a": 1})),
+    ("microphone", "set", lambda folder: MicrophoneSwitch(folder / "off"), "_lock", lambda it: it.set(on=False)),
+    ("sessions", "open", lambda folder: Sessions(folder / "a.json", lambda: 1.8e9), "_lock", lambda it: it.open("token")),
+    ("sessions", "store", lambda folder: Sessions(folder / "a.json", lambda: 1.8e9), "_lock", lambda it: it._store()),
+    ("ledger", "read", lambda folder: Ledger(folder, lambda: 1.8e9), "_lock", lambda it: it._opened()),
+    ("ledger", "change", lambda folder: Ledger(folder, lambda: 1.8e9), "_lock", lambda it: it._change(len_of)),
+    ("clients", "load", Clients, "_lock", lambda it: it.load()),
+    ("clients", "add", Clients, "_lock", lambda it: it.add("phone")),
+    ("clients", "remove", client_of, "_lock", lambda it: it.remove("phone")),
+    ("level", "get", lambda _folder: level_on(StandInMixer()), "_lock", lambda it: it.get()),
+    ("level", "peek", lambda _folder: level_on(StandInMixer()), "_lock", lambda it: it.peek()),
+    ("level", "set", lambda _folder: level_on(StandInMixer()), "_lock", lambda it: it.set(0.5)),
+    ("level", "restore", lambda _folder: level_on(StandInMixer()), "_lock", lambda it: it.restore()),
+    ("positions", "beat", Positions, "_disk", lambda it: it.beat(TRACK, 1.0, 9.0)),
+    ("positions", "forget", Positions, "_disk", lambda it: it.forget(None)),
+    ("positions", "flush", Positions, "_disk", lambda it: it.flush()),
+    ("positions", "close", Positions, "_disk", lambda it: it.close()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "act"), [row[2:] for row in TASKS], ids=[f"{of} {name}" for of, name, *_ in TASKS]
+)  # fmt: skip
+async def test_a_task_waits_for_whoever_holds_the_lock(
+    make: Callable[[Path], Any],
+    name: str,
+    act: Callable[[Any], Awaitable[object]],
+    tmp_path: Path,
+) -> None:
+    assert await task_waits(make(tmp_path), act, name)
