@@ -73,8 +73,8 @@ TESTS_OF_ROOMS: Mapping[str, tuple[str, ...]] = {
 }
 # Mutants of a subject, where none is asked.
 EACH = 20
-# What every removed sync is run by first.
-_SYNCS = "tests/test_syncs.py"
+# What every removed sync, and every removed lock, is run by first.
+_FIRST = {"sync": "tests/test_syncs.py", "locks": "tests/test_guarded.py"}
 # Memory, where there is some: a run waits for the disk longer than it computes.
 _FAST = Path("/dev/shm")  # noqa: S108  # a folder of a name of its own is made in it
 
@@ -210,10 +210,12 @@ def _say(text: str) -> None:
 
 
 def _tried(tree: Copy, file: str, found: Sequence[Mutant]) -> Row:
-    """Try mutants of one file: syncs by the tests of all syncs first, each then by the module's own."""
-    syncs = [mutant for mutant in found if re.search(KINDS["sync"], mutant.change)]
-    noticed = set(syncs) - set(_survivors(tree, syncs, [_SYNCS]))
-    left = [mutant for mutant in found if mutant not in noticed]
+    """Try mutants of one file: syncs and locks by the tests of all of them first, each then by the module's own."""
+    left = list(found)
+    for kind, test in _FIRST.items():
+        of_it = [mutant for mutant in left if re.search(KINDS[kind], mutant.change)]
+        noticed = set(of_it) - set(_survivors(tree, of_it, [test]))
+        left = [mutant for mutant in left if mutant not in noticed]
     return Row(file, len(found), len(found), _survivors(tree, left, own_tests(file)))
 
 
