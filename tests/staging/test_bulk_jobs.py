@@ -196,6 +196,13 @@ async def test_bounds(bench: Bench, clock: FakeClock, monkeypatch: pytest.Monkey
         await bench.jobs.preview(parse_step("bind", None, [], []), tester, None, bench.ids)
 
 
+async def test_of_previews_the_newest_twenty_may_be_acted_on(bench: Bench) -> None:
+    first, second, *_ = [await bench.preview("bind") for _ in range(21)]
+    with pytest.raises(NotFoundError):
+        await bench.jobs.begin(first.mark, bench.me, "me")
+    assert (await bench.act(second)).done == 1
+
+
 async def test_whose_account_is_taken_back_does_no_more(bench: Bench) -> None:
     preview = await bench.preview("tag", add=["a"])
     bench.database.call(lambda s: accounts.set_role(accounts.one(s, "me"), Role.TESTER))
