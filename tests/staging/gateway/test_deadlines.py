@@ -106,3 +106,20 @@ async def test_a_device_that_answers_nothing_is_said_to_be_silent_after_10_s(
             await gateway.control(device.uuid, "volume", "GET", None)
         assert since.seconds == pytest.approx(10.0, abs=NEAR)
         await scripted.close()
+
+
+@on_moved_clock
+async def test_a_stop_waits_a_second_for_a_device_that_takes_no_part_in_it(
+    database: Database, certificates: ca.Certificates
+) -> None:
+    """The cloud must be down within 5 s."""
+    async with gateway_on(database, certificates) as (gateway, port, device):
+        scripted = await registered(port, device, certificates)
+        connection = scripted.connection
+        assert connection is not None
+        connection._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        since = Since()
+        await gateway.stop()
+        assert since.seconds == pytest.approx(1.0, abs=NEAR)
+        connection.abort()
+        await scripted.ended()
