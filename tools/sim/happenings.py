@@ -322,6 +322,13 @@ def _proxy(world: World, chance: float) -> None:
     for_a_while(world, "proxy", 300 + 3600 * chance, undo)
 
 
+@happening("dead proxy")
+def _dead_proxy(world: World, chance: float) -> None:
+    """Let a proxy carry nothing more, and acknowledge all the same."""
+    _proxy(world, chance)
+    world.later(60.0, lambda: _half_open(world, chance))
+
+
 @happening("kill")
 def _kill(world: World, _chance: float) -> None:
     world.observer.count("faults")

@@ -41,7 +41,7 @@ ADDED = {
     "stuck mixer": 2, "full cloud": 2, "many orders": 2, "sent again": 6,
     "second thoughts": 2, "tunnel": 2, "crowd": 12,
     "wake word": 10, "wake process": 3, "forged": 4, "short day": 3,
-    "adders": 6, "loud and stuck": 2, "other packages": 3,
+    "adders": 6, "loud and stuck": 2, "other packages": 3, "dead proxy": 2,
 }  # fmt: skip
 # Of the machine's process, and of its card; their chance is their own too.
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
