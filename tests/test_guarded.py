@@ -5,24 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import make_url
 
 import agent.local.page.sessions
+import machine.player
 import resources.online.cache
 import resources.record
 from agent.first.bind_token import BindToken
 from agent.local.clients import Clients
+from agent.local.page.routes import DevicePage
 from agent.local.page.sessions import Sessions
 from agent.settings import VoiceSettings
+from agent.voice.button import Buttons
 from agent.voice.ledger import Ledger
 from agent.voice.sender import VoiceSender
+from agent.voice.wake import Wake
 from base.clock import TrustedTime
+from machine.button_settings import Key
 from machine.level import KeptLevel
 from machine.light import Light
 from machine.microphone_switch import MicrophoneSwitch
 from machine.mixers import StandInMixer
+from machine.player import MpvPlayer
+from resources.dispatch import Dispatch
 from resources.loudness.gain_index import GainIndex
 from resources.online.cache import Cache
 from resources.playing.positions import Positions
@@ -44,8 +52,10 @@ from tests.agent.voice.test_sender import sine
 from tests.extras import require
 from tests.guarded import Guard
 from tests.resources.times.test_budget import House
+from tests.resources.times.test_keeper import House as KeeperHouse
 from wire.family import Family
-from wire.rules import parse_listening
+from wire.rules import parse_listening, parse_rules
+from wire.sleep import parse_timer
 from wire.voice import HeaderStyle, VoiceSegment, pack_frame
 
 Patch = pytest.MonkeyPatch
@@ -320,3 +330,46 @@ async def test_a_line_to_a_server(monkeypatch: Patch) -> None:
     monkeypatch.setattr(pipeline, "_connect", nothing)
     guard.calls(pipeline, "_connect")
     await guard.check_tasks(reader._open)
+
+
+async def test_what_the_devices_page_shows(tmp_path: Path, monkeypatch: Patch) -> None:
+    async def status() -> dict[str, object]:
+        return {}
+
+    page = DevicePage(Dispatch([], nothing), status, Mock(), tmp_path, lambda: 1.8e9)
+    guard = Guard(page, "_looking", monkeypatch).data("_seen")
+    await guard.check_tasks(page._look)
+
+
+async def test_the_start_of_a_player(monkeypatch: Patch) -> None:
+    player = MpvPlayer(KeptLevel())
+    monkeypatch.setattr(machine.player.MpvProcess, "start", nothing)
+    guard = Guard(player, "_opening", monkeypatch).data("_mpv")
+    await guard.check_tasks(player._open)
+
+
+async def test_the_microphone_for_the_wake_word(monkeypatch: Patch) -> None:
+    wake = Wake(
+        Mock(), lambda _hit: Mock(listens=False), nothing, wanted=lambda: False, deaf=lambda: False
+    )
+    guard = Guard(wake, "_adjusting", monkeypatch).data("_open")
+    await guard.check_tasks(wake.adjust)
+
+
+async def test_orders_of_buttons(monkeypatch: Patch) -> None:
+    orders = Mock(press=nothing)
+    buttons = Buttons([], Mock(), orders)
+    guard = Guard(buttons, "_ordering", monkeypatch).calls(orders, "press")
+    await guard.check_tasks(lambda: buttons._give(Key.NEXT))
+
+
+async def test_the_timer_and_the_rules(tmp_path: Path, monkeypatch: Patch) -> None:
+    keeper = KeeperHouse(tmp_path).keeper
+    records = keeper._records
+    ordering = Guard(keeper, "_ordering", monkeypatch)
+    ordering.calls(records, "save_timer", "save_rules")
+    writing = Guard(records, "_lock", monkeypatch)
+    writing.calls(records, "_write_rules", "_write_timer", "_write_changes")
+    rules, timer = parse_rules("quiet 20:30-06:30"), parse_timer("30")
+    await ordering.check_tasks(lambda: keeper.order_rules(rules), lambda: keeper.order_timer(timer))
+    await writing.check_tasks(records.save_rules, records.save_timer, records.close)
