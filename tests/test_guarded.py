@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import make_url
 
 import agent.local.page.sessions
-import machine.player
 import resources.online.cache
 import resources.record
 from agent.first.bind_token import BindToken
@@ -239,6 +238,7 @@ def test_a_kept_story(tmp_path: Path, monkeypatch: Patch) -> None:
     noting = Guard(kept, "_syncing", monkeypatch).calls(cache, "note")
     guard.check(lambda: kept.write(0, bytes(50)), lambda: kept.read(0, 10))
     noting.check(kept.sync)
+    assert guard.without == []
     guard.check(kept.close)
 
 
@@ -332,18 +332,22 @@ async def test_a_line_to_a_server(monkeypatch: Patch) -> None:
     await guard.check_tasks(reader._open)
 
 
+async def unheard(_name: str, _value: object) -> None:
+    """A change that nobody is told of."""
+
+
 async def test_what_the_devices_page_shows(tmp_path: Path, monkeypatch: Patch) -> None:
     async def status() -> dict[str, object]:
         return {}
 
-    page = DevicePage(Dispatch([], nothing), status, Mock(), tmp_path, lambda: 1.8e9)
+    page = DevicePage(Dispatch([], unheard), status, Mock(), tmp_path, lambda: 1.8e9)
     guard = Guard(page, "_looking", monkeypatch).data("_seen")
     await guard.check_tasks(page._look)
 
 
 async def test_the_start_of_a_player(monkeypatch: Patch) -> None:
     player = MpvPlayer(KeptLevel())
-    monkeypatch.setattr(machine.player.MpvProcess, "start", nothing)
+    monkeypatch.setattr("machine.player.MpvProcess.start", nothing)
     guard = Guard(player, "_opening", monkeypatch).data("_mpv")
     await guard.check_tasks(player._open)
 
