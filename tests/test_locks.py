@@ -215,6 +215,7 @@ TASKS: list[tuple[str, str, Callable[[Path], Any], str, Callable[[Any], Awaitabl
     ("record", "save", lambda folder: Record(folder / "a.json"), "_lock", lambda it: it.save({"a": 1})),
     ("microphone", "set", lambda folder: MicrophoneSwitch(folder / "off"), "_lock", lambda it: it.set(on=False)),
     ("sessions", "open", lambda folder: Sessions(folder / "a.json", lambda: 1.8e9), "_lock", lambda it: it.open("token")),
+    ("sessions", "read", lambda folder: Sessions(folder / "a.json", lambda: 1.8e9), "_lock", lambda it: it.holds("a", "b")),
     ("sessions", "store", lambda folder: Sessions(folder / "a.json", lambda: 1.8e9), "_lock", lambda it: it._store()),
     ("ledger", "read", lambda folder: Ledger(folder, lambda: 1.8e9), "_lock", lambda it: it._opened()),
     ("ledger", "change", lambda folder: Ledger(folder, lambda: 1.8e9), "_lock", lambda it: it._change(len_of)),

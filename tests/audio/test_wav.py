@@ -241,7 +241,12 @@ def test_damage_is_always_an_audio_error_or_a_sound(data: st.DataObject) -> None
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_bytes_of_any_kind_are_an_audio_error_or_a_sound(data: bytes) -> None:
-    for file in (data, riff(data), riff(form(1, 16), data)):
+    for file in (
+        data,
+        riff(data),
+        riff(form(1, 16), data),
+        riff(form(1, 16), chunk(b"data", data)),
+    ):
         with contextlib.suppress(AudioError):
             assert read_wav(file).samples
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from machine.battery import Charge
@@ -134,12 +134,16 @@ def test_levels_of_0_do_nothing() -> None:
 
 readings = st.lists(
     st.tuples(
-        st.none() | st.integers(0, 100), st.sampled_from([True, False, None]), st.floats(0, 100)
+        # Most are about the levels, and of a machine on its battery: else no three that count follow each other.
+        st.sampled_from([None, 3, 3, 4, 4, 5, 15, 16]) | st.integers(0, 100),
+        st.sampled_from([False, False, False, False, None, True]),
+        st.floats(0, 100),
     ),
     max_size=80,
 )
 
 
+@example([(4, False, 60.0)] * READINGS)
 @given(readings)
 def test_whatever_is_read_it_is_never_powered_off_without_three_low_readings(
     steps: list[tuple[int | None, bool | None, float]],
