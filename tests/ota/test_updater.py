@@ -364,11 +364,12 @@ async def test_an_order_that_the_disk_does_not_take(
 async def test_a_final_report_that_the_outbox_does_not_take_is_made_a_minute_later(
     rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:
-    full = True
+    full, refused = True, asyncio.Event()
     real = rig.outbox
 
     async def report(key: str, value: Mapping[str, object], *, once: str | None = None) -> None:
         if full and once and once.endswith(":final"):
+            refused.set()
             raise OSError(28, "No space left on device")
         await real(key, value, once=once)
 
@@ -378,7 +379,8 @@ async def test_a_final_report_that_the_outbox_does_not_take_is_made_a_minute_lat
     )
     runner = asyncio.create_task(updater.run())
     await updater.take_order(order(size=5))
-    await until(lambda: rig.task.state is State.FAILED, runner)
+    await refused.wait()
+    assert rig.task.state is State.FAILED
     full = False
     await asyncio.sleep(59)
     assert real.finals() == []
