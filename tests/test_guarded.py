@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +33,7 @@ from machine.light import Light
 from machine.microphone_switch import MicrophoneSwitch
 from machine.mixers import StandInMixer
 from machine.player import MpvPlayer
+from release.repository import Repository
 from resources.dispatch import Dispatch
 from resources.loudness.gain_index import GainIndex
 from resources.online.cache import Cache
@@ -377,3 +382,26 @@ async def test_the_timer_and_the_rules(tmp_path: Path, monkeypatch: Patch) -> No
     rules, timer = parse_rules("quiet 20:30-06:30"), parse_timer("30")
     await ordering.check_tasks(lambda: keeper.order_rules(rules), lambda: keeper.order_timer(timer))
     await writing.check_tasks(records.save_rules, records.save_timer, records.close)
+
+
+def test_the_metadata_of_a_repository(tmp_path: Path, monkeypatch: Patch) -> None:
+    """Its lock is a file's, between processes; who has it is seen from within."""
+    repository = Repository(tmp_path / "repository", tmp_path / "keys")
+    store, inside = repository.store, SimpleNamespace(lock=threading.Lock())
+    guard = Guard(inside, "lock", monkeypatch)
+    locked = store.locked
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[None]:
+        with locked(), inside.lock:
+            yield
+
+    monkeypatch.setattr(store, "locked", watched)
+    guard.calls(store, "published", "staged", "stage", "write")
+    package = tmp_path / "package"
+    package.write_bytes(b"package")
+    guard.check(
+        repository.create, lambda: repository.add(package, "p", "1.1.0"),
+        lambda: repository.edit_terms("p", "1.1.0", lambda terms: replace(terms, channels=("x",))),
+        lambda: repository.change_keys("timestamp", 1), repository.sign, repository.publish, repository.refresh,
+    )  # fmt: skip
