@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 
 import agent.local.page.sessions
 import resources.online.cache
+import resources.playing.teller
 import resources.record
 from agent.first.bind_token import BindToken
 from agent.local.clients import Clients
@@ -405,3 +406,11 @@ def test_the_metadata_of_a_repository(tmp_path: Path, monkeypatch: Patch) -> Non
         lambda: repository.edit_terms("p", "1.1.0", lambda terms: replace(terms, channels=("x",))),
         lambda: repository.change_keys("timestamp", 1), repository.sign, repository.publish, repository.refresh,
     )  # fmt: skip
+
+
+async def test_what_plays(tmp_path: Path, monkeypatch: Patch) -> None:
+    teller = KeeperHouse(tmp_path).bench.teller
+    guard = Guard(teller._programme, "lock", monkeypatch).calls(teller._holds, "lets_go_on")
+    monkeypatch.setattr(resources.playing.teller, "play_chime", nothing)
+    guard.calls(resources.playing.teller, "play_chime")
+    await guard.check_tasks(teller._go_on_earlier, lambda: teller.prove_sound(5))

@@ -34,6 +34,13 @@ def test_an_entry_without_a_length_has_none() -> None:
     assert make_entry("a.mp3", BASE, " ", 0.0) == Entry("a", "https://h/lists/a.mp3")
 
 
+def test_a_title_has_two_hundred_characters_at_most() -> None:
+    for title, url in (("兔" * 201, "a.mp3"), ("", f"{'b' * 201}.mp3")):
+        entry = make_entry(url, BASE, title, None)
+        assert entry is not None
+        assert entry.title == (title or "b" * 201)[:200]
+
+
 @given(st.text(max_size=300), st.text(max_size=300))
 def test_an_entry_is_a_web_address_with_a_title_or_none(address: str, title: str) -> None:
     for text in (address, f"http://{address}"):
