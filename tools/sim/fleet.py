@@ -58,6 +58,7 @@ class FleetMachine:
         """What has become of each order that it took: whether it runs the version."""
         self.on_taken: Callable[[int], None] = lambda _size: None
         """Is told of the bytes of each report that the cloud took."""
+        self.buried: list[object] = []
         self._away = 0.0
         """Seconds for which it stays away when its connection has ended."""
         self._life: Life | None = None
@@ -73,13 +74,21 @@ class FleetMachine:
             self._tell({f"note {each}": "x" * NOTE_BYTES for each in range(number % 4 + 4)})
 
     def start(self) -> None:
-        """Be switched on; it stays so."""
+        """Be switched on."""
         if self._life is not None:
             return
         self._life = Life(self.name)
         context = contextvars.Context()
         context.run(CURRENT.set, self._life)
         self._task = self.on.loop.create_task(self._live(), context=context)
+
+    def stop(self) -> None:
+        """Be switched off, if nothing is to be done or told."""
+        if self._life is not None and self._order is None and not self._waiting:
+            self._life.dead = True
+            self.on.net.killed(self._life, power=True)
+            self.buried += [self._life, self._task]
+            self._life = None
 
     async def _live(self) -> None:
         clock = TrustedTime(None)

@@ -130,6 +130,8 @@ class Machine:
         self.damaged: set[str] = set()
         """Files that had a bit flipped."""
         self._away: asyncio.TimerHandle | None = None
+        self._is_going_off = False
+        """Whether its system ends, and its power with that."""
         self.on_gone: Callable[[], None] = lambda: None
         self.settings = usual_settings()
         self.in_memory = False
@@ -172,8 +174,14 @@ class Machine:
         """End the system in order, and the power with it; somebody switches it on again later."""
         if self.life is not None:
             self.on.note(f"{self.name}: switches itself off")
+            self._is_going_off = True
             self.stop()
-            self._later(OFF_SECONDS, functools.partial(self.lose_power, "off"))
+            self._later(OFF_SECONDS, self._off)
+
+    def _off(self) -> None:
+        """Be without power at the end of a system, whose process has ended by then and is not started again."""
+        if self._is_going_off:
+            self._cut("off")
 
     def boot(self) -> None:
         """Give it power."""
@@ -184,14 +192,15 @@ class Machine:
             self._later(BATTERY_SECONDS, self.boot)
             return
         self.boots += 1
+        self._is_going_off = False
         self._booted_at = self.on.loop.time()
         self._boot_id = f"boot-{self.name}-{self.boots}"
         self.mount.on_cut = functools.partial(self.lose_power, "power cut at a call")
         self.start()
 
     def start(self) -> None:
-        """Start the service."""
-        if self.life is not None:
+        """Start the service, but of a system that ends or has no power."""
+        if self.life is not None or self._is_going_off or self._away is not None:
             return
         self.starts += 1
         self.life = Life(self.name, self.wall_offset, self._booted_at, self._boot_id)
@@ -327,11 +336,14 @@ class Machine:
 
     def lose_power(self, why: str = "power cut") -> None:
         """Take its power away; it comes back in a while, with what its disk has kept."""
-        if self.life is None:
-            return
+        if self.life is not None:
+            self._cut(why)
+
+    def _cut(self, why: str) -> None:
         self.on.note(f"{self.name}: {why}")
-        self.mount.dead = True
-        self._gone(self.life, power=True)
+        self._is_going_off, self.mount.dead = False, True
+        if self.life is not None:
+            self._gone(self.life, power=True)
         away = self.rng.uniform(1.0, 120.0)
         self._away = self._later(away, self._come_back)
 

@@ -46,9 +46,13 @@ PHASES = (
 DRAFTS_MAX = 6
 LIVE_MAX = 2
 # A cloud with rollouts looks for them as often as a real one, in a day a few times as rarely.
-DAYS_PACE = Pace(scan=15.0, look=60.0)
+DAYS_PACE = Pace(scan=60.0, look=60.0)
 # Seconds from a rollout's begin until somebody tries again what has failed.
 RETRY_SECONDS = (60.0, 120.0, 200.0)
+# Seconds from a rollout's begin to its end, and from there until the other machines are switched off.
+LIFE_SECONDS, REST_SECONDS = 1800.0, 300.0
+# Of a whole day, at least so many seconds from one to the next.
+APART_SECONDS = 6 * 3600.0
 # Seconds from the end of all faults until rollouts are withdrawn; again, should the store be busy.
 WITHDRAW_SECONDS = (1.0, 20.0, 60.0)
 # Seconds from a phase's opening, in its transaction, to a kill.
@@ -74,6 +78,7 @@ class Rollouts:
         self.fleet: dict[str, FleetMachine] = {}
         self._versions: dict[int, str] = {}
         self.kills_at_opening = False
+        self._begun_at = -APART_SECONDS
         self._withdrawn: set[int] = set()
         self._halts: set[tuple[int, int]] = set()
         self._told: set[tuple[str, Received]] = set()
@@ -95,9 +100,10 @@ class Rollouts:
         """Roll a version out, if not two go on already."""
         live = {self._versions[number] for number in self.watches if number not in self._withdrawn}
         free = [version for version in VERSIONS if version not in live]
-        if len(live) >= LIVE_MAX or not free:
+        if len(live) >= LIVE_MAX or not free or self._was_just_now():
             self.act(chance)
             return
+        self._begun_at = self._world.loop.time()
         self.switch_on()
         version = free[int(chance * len(free))]
         rng = random.Random(chance)  # noqa: S311  # a simulation
@@ -116,6 +122,11 @@ class Rollouts:
         kind = StrategyType.SILENT if rng.random() < 0.8 else StrategyType.PASSIVE
         begin(self._world, self._begin(plan, version, kind, rng.randrange(DRAFTS_MAX)))
 
+    def _was_just_now(self) -> bool:
+        """Return whether the last one of a whole day began a short while ago: each takes as much as some hours."""
+        is_day = self._world.cloud.pace is DAYS_PACE
+        return is_day and self._world.loop.time() - self._begun_at < APART_SECONDS
+
     @property
     def _uuids(self) -> list[str]:
         return [uuid for uuid, _, _ in self._world.cloud.template.uuids]
@@ -124,18 +135,23 @@ class Rollouts:
         """Let one of the other machines report far more than its share."""
         self.switch_on()
         self.fleet[self._uuids[-1]].flood()
+        self._world.later(LIFE_SECONDS, self._switch_off)
 
     def switch_on(self) -> None:
-        """Let the other machines be there, from now on."""
-        world = self._world
+        """Let the other machines be there."""
         if not self.fleet:
-            for number, uuid in enumerate(self._uuids[1:], 1):
-                rng = random.Random(f"fleet {world.seed} {number}")  # noqa: S311  # a simulation
-                profile = world.cloud.template.profile(number)
-                made = self.fleet[uuid] = FleetMachine(world.machine.on, profile, rng)
-                if world.cloud.quotas is not None:
-                    made.on_taken = functools.partial(world.cloud.quotas.note, uuid)
-                self.fleet[uuid].start()
+            self._make_fleet()
+        for machine in self.fleet.values():
+            machine.start()
+
+    def _make_fleet(self) -> None:
+        world = self._world
+        for number, uuid in enumerate(self._uuids[1:], 1):
+            rng = random.Random(f"fleet {world.seed} {number}")  # noqa: S311  # a simulation
+            profile = world.cloud.template.profile(number)
+            made = self.fleet[uuid] = FleetMachine(world.machine.on, profile, rng)
+            if world.cloud.quotas is not None:
+                made.on_taken = functools.partial(world.cloud.quotas.note, uuid)
 
     async def _begin(self, plan: Plan, version: str, kind: StrategyType, drafts: int) -> None:
         database = self._world.cloud.database
@@ -146,6 +162,7 @@ class Rollouts:
         except (StagingError, SQLAlchemyError):
             return
         self.watches[number], self._versions[number] = RolloutWatch(plan), version
+        self._world.later(LIFE_SECONDS, lambda: self._end(number))
         self._world.observer.count("rollouts")
         await self._do(database, number, "start")
 
@@ -154,6 +171,18 @@ class Rollouts:
         for number, each in self._versions.items():
             if each == version and number not in self._withdrawn and database is not None:
                 begin(self._world, self._do(database, number, "retry"))
+
+    def _end(self, number: int) -> None:
+        """Let an operator withdraw a rollout that is old; the other machines are switched off when none goes on."""
+        database = self._world.cloud.database
+        if number not in self._withdrawn and database is not None:
+            begin(self._world, self._do(database, number, "withdraw"))
+        self._world.later(REST_SECONDS, self._switch_off)
+
+    def _switch_off(self) -> None:
+        if len(self._withdrawn) == len(self.watches):
+            for machine in self.fleet.values():
+                machine.stop()
 
     def act(self, chance: float) -> None:
         """Let an operator do something to one of those that go on."""

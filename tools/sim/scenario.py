@@ -55,7 +55,7 @@ BROKER = {
 CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3, "flood": 2}
 # A rollout takes a cloud that looks for it, and other machines: few seeds have any, of days still fewer.
 ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
-RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.1, 4.0
+RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.03, 4.0
 # A cloud whose files may be damaged looks at them: few have that.
 DAMAGE = {"cloud bit flip": 6}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
