@@ -14,11 +14,14 @@ from machine.errors import RefusedError, UnavailableError
 from machine.outputs import Outputs
 from machine.player import EndListener
 from resources.playing import deck
+from tools.sim.web_track import WebTrack
 
 # A title is loaded so soon, where nothing makes it slower; a player's answer and the word that a title has ended take so long.
 LOAD_SECONDS, ANSWER_SECONDS, END_SECONDS = (0.02, 0.25), 0.002, (0.0, 0.15)
 # A title that goes on may begin so many seconds later than it was left.
 SKIP_SECONDS = 1.0
+# As `machine.player.PLAY_SECONDS`.
+WEB_SECONDS = 7.5
 # Seconds in which a full battery is empty, and an empty one full.
 EMPTY_SECONDS, FULL_SECONDS = 4 * 3600.0, 2 * 3600.0
 
@@ -118,6 +121,9 @@ class SimPlayer:
         self._on_end: EndListener | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._orders = 0
+        self._web: WebTrack | None = None
+        self._starves = False
+        """Whether what comes from the web has not come yet."""
         self.has_ended = False
         """Whether a title has ended, and nobody was told yet."""
         self._given_up = asyncio.Event()
@@ -132,8 +138,8 @@ class SimPlayer:
 
     @property
     def waiting(self) -> bool:
-        """Whether the track is held until there is a device."""
-        return self.source is not None and not self.sounds.device
+        """Whether the track is held until there is a device, or more of it."""
+        return self.source is not None and (not self.sounds.device or self._starves)
 
     @property
     def sounding(self) -> str | None:
@@ -153,10 +159,13 @@ class SimPlayer:
             hears.loads(source)
         try:
             await self._load(order, source)
+            web = await self._load_web(order, source, start)
         finally:
             if hears is not None:
                 hears.loaded(source)
-        length, left = self.sounds.length(source), self.sounds.left.get(source, 0.0)
+        source = source if web is None else web.url
+        self._web = web
+        length, left = self._length_of(source), self.sounds.left.get(source, 0.0)
         if start > left + SKIP_SECONDS:
             told = f"{Path(source).stem} begins at {start:.0f} s, and was left at {left:.0f} s"
             self.sounds.skipped.append(told)
@@ -183,6 +192,39 @@ class SimPlayer:
             if not self.sounds.device:
                 raise UnavailableError("play: no sound device")
 
+    async def _load_web(self, order: int, source: str, start: float) -> WebTrack | None:
+        """Begin to read a story from the web; None: it is none. Raises RefusedError, UnavailableError."""
+        if not source.startswith("http://"):
+            return None
+        web = WebTrack(source, self._more_came)
+        try:
+            async with asyncio.timeout(WEB_SECONDS):
+                await web.open(start)
+            await self._wait(order, 0.0)
+        except TimeoutError as error:
+            raise UnavailableError("play: it does not come in time") from error
+        except BaseException:
+            web.close()
+            raise
+        return web
+
+    def _length_of(self, source: str) -> float:
+        return self.sounds.length(source) if self._web is None else self._web.length
+
+    def _more_came(self) -> None:
+        """Go on with a story that waited for more, or end it where it breaks off."""
+        web = self._web
+        if web is None or self.source is None:
+            return
+        self.sounds.skipped += web.wrong
+        web.wrong.clear()
+        if self._starves and (web.is_over or web.there > self._at):
+            self._starves, self._since = False, self._loop.time()
+            if not web.is_whole and web.there <= self._at:
+                self._end("it broke off")
+                return
+        self._schedule()
+
     async def _wait(self, order: int, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
@@ -201,12 +243,16 @@ class SimPlayer:
     def _unload(self) -> None:
         self.note_left()
         self.source, self._on_end, self.has_ended = None, None, False
+        self._starves = False
+        if self._web is not None:
+            self._web.close()
+            self._web = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _now(self) -> float:
-        runs = self.source is not None and not self.paused and self.sounds.device
+        runs = self.source is not None and not self.paused and not self.waiting
         return self._at + (self._loop.time() - self._since if runs else 0.0)
 
     def die(self) -> None:
@@ -222,10 +268,20 @@ class SimPlayer:
             self._timer.cancel()
             self._timer = None
         if self.sounding is not None:
-            left = self.sounds.length(self.sounding) - self._now()
+            web = self._web
+            if web is not None and not web.is_whole:
+                left = web.there - self._now()
+                self._timer = self._loop.call_later(max(0.01, left), self._starve)
+                return
+            left = self._length_of(self.sounding) - self._now()
             self._timer = self._loop.call_later(max(0.01, left), self._end)
 
-    def _end(self) -> None:
+    def _starve(self) -> None:
+        """Hold the story until there is more of it."""
+        self._at, self._starves = self._now(), True
+        self._more_came()
+
+    def _end(self, reason: str | None = None) -> None:
         on_end, hears, source = self._on_end, self.sounds.hears, self.source
         self._unload()
         if hears is not None and source is not None:
@@ -233,11 +289,11 @@ class SimPlayer:
         if on_end is not None:
             self.has_ended = True
             late = self.sounds.rng.uniform(*END_SECONDS)
-            self._timer = self._loop.call_later(late, self._tell_end, on_end)
+            self._timer = self._loop.call_later(late, self._tell_end, on_end, reason)
 
-    def _tell_end(self, on_end: EndListener) -> None:
+    def _tell_end(self, on_end: EndListener, reason: str | None) -> None:
         self.has_ended, self._timer = False, None
-        on_end(None)
+        on_end(reason)
 
     def _changed(self) -> None:
         now, had_device, self._had_device = self._loop.time(), self._had_device, self.sounds.device
@@ -263,14 +319,15 @@ class SimPlayer:
 
     async def length(self) -> float | None:
         """See `machine.player.Player`."""
-        return None if self.source is None else self.sounds.length(self.source)
+        return None if self.source is None else self._length_of(self.source)
 
     async def seek(self, seconds: float) -> None:
         """See `machine.player.Player`."""
         if self.source is None:
             raise RefusedError("play: nothing is playing, so there is no place to go to")
-        self._at = min(seconds, self.sounds.length(self.source) - 1.0)
+        self._at = min(seconds, self._length_of(self.source) - 1.0)
         self._since = self._loop.time()
+        self._starves = False  # until it is found that the place has not come
         self._schedule()
 
     async def set_gain(self, db: float) -> None:

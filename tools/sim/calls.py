@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from types import SimpleNamespace
 from typing import Any
 
-from tools.sim.disk import Change, Disk, File, Folder, Left, Link, Node, Write
+from tools.sim.disk import Disk, File, Folder, Left, Link, Node, Write
 from tools.sim.life import Life, PowerCut, current
 
 real = SimpleNamespace(
@@ -25,7 +25,7 @@ real = SimpleNamespace(
     fsync=os.fsync, fdatasync=os.fdatasync, ftruncate=os.ftruncate, truncate=os.truncate,
     replace=os.replace, rename=os.rename, unlink=os.unlink, remove=os.remove, mkdir=os.mkdir,
     rmdir=os.rmdir, link=os.link, symlink=os.symlink, fchmod=os.fchmod, chmod=os.chmod,
-    io_open=io.open, statvfs=os.statvfs, fchown=os.fchown,
+    io_open=io.open, statvfs=os.statvfs, fchown=os.fchown, dup=os.dup,
 )  # fmt: skip
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _CREATE = os.O_CREAT
@@ -193,6 +193,13 @@ class Calls:
         """As os.close."""
         self.opened.pop(descriptor, None)
         real.close(descriptor)
+
+    def dup(self, descriptor: int) -> int:
+        """As os.dup."""
+        copy = int(real.dup(descriptor))
+        if descriptor in self.opened:
+            self.opened[copy] = self.opened[descriptor]
+        return copy
 
     def write(self, descriptor: int, data: Any) -> int:
         """As os.write."""
@@ -433,7 +440,7 @@ def install() -> Calls:
     """Replace the functions of `os` and `io` for the rest of the process."""
     calls = Calls()
     for name in (
-        "open", "close", "write", "pwrite", "pwritev", "fsync", "ftruncate", "truncate", "replace",
+        "open", "close", "dup", "write", "pwrite", "pwritev", "fsync", "ftruncate", "truncate", "replace",
         "unlink", "mkdir", "rmdir", "link", "symlink", "fchmod", "statvfs",
     ):  # fmt: skip
         setattr(os, name, getattr(calls, name))
@@ -485,12 +492,3 @@ def _enter(mount: Mount, path: str, node: Node) -> None:
     folder, name = mount.parent(mount.root + path)
     folder.durable[name] = node
     folder.live[name] = node
-
-
-def describe(change: Write | Change) -> str:
-    """Return a change in words."""
-    if isinstance(change, Change):
-        return change.what
-    return (
-        f"length {change.at}" if change.data is None else f"{len(change.data)} bytes at {change.at}"
-    )

@@ -205,21 +205,41 @@ def flip_bit(left: Left, chance: float) -> str:
 
     Stories and the root of trust are not its own: they come with its image.
     """
-    own = [
-        path
-        for path in sorted(left.files)
-        if left.files[path] and not path.startswith("/media/") and path != "/root.json"
-    ]
-    if not own:
+    chosen = choose_bit({path: len(data) for path, data in left.files.items()}, chance)
+    if chosen is None:
         return ""
-    rest = chance * len(own)
-    path = own[int(rest) % len(own)]
-    bits = 8 * len(left.files[path])
-    bit = int((rest % 1) * bits) % bits
+    path, at, mask = chosen
     data = bytearray(left.files[path])
-    data[bit // 8] ^= 1 << bit % 8
+    data[at] ^= mask
     left.files[path] = bytes(data)
     return path
+
+
+def choose_bit(sizes: Mapping[str, int], chance: float) -> tuple[str, int, int] | None:
+    """Return a bit of one of the machine's own files: its path, its byte, and the bit in that; None without files."""
+    own = [
+        path
+        for path in sorted(sizes)
+        if sizes[path] and not path.startswith("/media/") and path != "/root.json"
+    ]
+    if not own:
+        return None
+    rest = chance * len(own)
+    path = own[int(rest) % len(own)]
+    bits = 8 * sizes[path]
+    bit = int((rest % 1) * bits) % bits
+    return path, bit // 8, 1 << bit % 8
+
+
+def rot(file: File, at: int, mask: int) -> None:
+    """Let a bit of a file be another one, in what is synced and in what is not."""
+    if at < len(file.durable):
+        file.durable[at] ^= mask
+    for write in file.pending:
+        if write.data is not None and write.at <= at < write.at + len(write.data):
+            data = bytearray(write.data)
+            data[at - write.at] ^= mask
+            write.data = bytes(data)
 
 
 def _content(
@@ -267,3 +287,12 @@ def survivals(disk: Disk, limit: int) -> Iterator[Survivors]:
     choices = [ways(len(node.pending)) for _, node in nodes]
     for combined in itertools.islice(itertools.product(*choices), limit):
         yield {path: way for (path, _), way in zip(nodes, combined, strict=True)}
+
+
+def describe(change: Write | Change) -> str:
+    """Return a change in words."""
+    if isinstance(change, Change):
+        return change.what
+    return (
+        f"length {change.at}" if change.data is None else f"{len(change.data)} bytes at {change.at}"
+    )

@@ -22,6 +22,8 @@ LISTEN_SECONDS = 90.0
 STORY_SECONDS, DEAF_SECONDS = 10.0, 150.0
 # A value that changed by itself is looked for each minute, and told when the link lets it through.
 TOLD_SECONDS = 150.0
+# What is wrong with the machine is told at its start.
+TROUBLE_SECONDS = 30.0
 # Settings are read in a thread, on a card that may be slow.
 SETTINGS_SECONDS = 20.0
 # Starts of a version that never confirms itself (docs/ota.md).
@@ -39,7 +41,7 @@ STATE_BYTES = 12 * 1024 * 1024
 # a trial's log at 400 lines; a package of the simulation has 120 kB.
 FILE_BYTES = (
     ("-wal", 4_700_000), (".sqlite", 2_000_000), ("events", 200_000), ("trial.log", 200_000),
-    ("", 150_000),
+    ("stories/", 400_000), ("", 150_000),
 )  # fmt: skip
 # How the files of the cloud's store begin, its log and its mark too.
 CLOUD_STORE = "/cloud.sqlite"
@@ -209,9 +211,9 @@ def sleep_timer_is_kept(view: View) -> str | None:
 
 
 def changes_are_told(view: View) -> str | None:
-    """The cloud shows what has changed by itself: a knob, the battery."""
+    """The cloud shows what has changed by itself: a knob, the battery; and hears what is wrong with the machine."""
     for name, since in view.untold.items():
-        if view.now - since > TOLD_SECONDS:
+        if view.now - since > (TROUBLE_SECONDS if name == "trouble" else TOLD_SECONDS):
             return f"the cloud shows another {name} for {view.now - since:.0f} s"
     return None
 

@@ -16,12 +16,15 @@ from resources.playing.queue import PlayMode
 from resources.playing.teller import Teller
 from resources.points.play import PlayPoint
 from tools.sim.machine import CURRENT_MACHINE, TITLES
+from tools.sim.web_server import STORIES, url_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tools.sim.machine import Machine
 
+# What may be ordered, and what is heard then: titles of the card, and stories from the web.
+ORDERED = {**{title: title for title in TITLES}, **{url_of(name): name for name in STORIES}}
 # What the last order said is not known: it failed, is under way, or its title has ended.
 UNKNOWN = object()
 
@@ -124,7 +127,7 @@ class LastOrder:
         wanted = order.wanted if isinstance(order, Play) else None
         if order is Command.STOP and source is not None:
             self.broken.append(f"to stop was answered as done, and {stem(source)} is loaded")
-        elif wanted in TITLES and (source is None or stem(source) != wanted):
+        elif wanted in ORDERED and (source is None or stem(source) != ORDERED[wanted]):
             found = "nothing" if source is None else stem(source)
             self.broken.append(f"{wanted} was answered as done, and {found} is loaded")
 
@@ -170,7 +173,7 @@ class LastOrder:
         track = deck.track
         if (None if track is None else track.key) != (None if current is None else current.key):
             self.broken.append(f"the queue is at {current}, and {track} is on the deck")
-        elif track is not None and player.source != track.source:
+        elif track is not None and stem(player.source or "") != stem(track.source):
             self.broken.append(f"{track} is on the deck, and {player.source} on the player")
 
 

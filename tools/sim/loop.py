@@ -15,7 +15,7 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from tools.sim.clock import Clock
@@ -286,13 +286,19 @@ class SimLoop(asyncio.SelectorEventLoop):
         await self.net.connect(sock, address)
 
     async def create_connection(  # type: ignore[override]
-        self, protocol_factory: Callable[[], asyncio.BaseProtocol], *_: Any, sock: Any = None,
+        self, protocol_factory: Callable[[], asyncio.BaseProtocol], *address: Any, sock: Any = None,
         ssl: Any = None, server_hostname: str | None = None, **__: Any,
     ) -> tuple[Any, asyncio.BaseProtocol]:  # fmt: skip
-        """Begin to use a connected socket, by TLS if ``ssl`` is given; raises OSError."""
+        """Begin to use a connected socket, by TLS if ``ssl`` is given, or connect to this machine; raises OSError."""
+        if sock is None:
+            return cast("tuple[Any, Any]", self.net.local.connect(protocol_factory, address[1]))
         made = protocol_factory()
         transport = await self.net.begin(sock, made, ssl, server_hostname, is_client=True)
         return transport, made
+
+    async def create_server(self, protocol_factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
+        """Listen for this machine itself."""
+        return self.net.local.listen(protocol_factory)
 
     async def connect_accepted_socket(  # type: ignore[override]
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], sock: Any, *, ssl: Any = None,

@@ -11,18 +11,26 @@ import asyncio
 import contextlib
 import contextvars
 import functools
+import os
 import random
 import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from agent.app import Agent
 from agent.exits import EX_CONFIG
-from agent.settings import LinkSettings, OtaSettings, Settings, SwitchSettings, VoiceSettings
+from agent.settings import (
+    LinkSettings,
+    OtaSettings,
+    PlaySettings,
+    Settings,
+    SwitchSettings,
+    VoiceSettings,
+)
 from audio.vad import VadKind
 from ota.launch.boot import release_folder
 from ota.launch.launch import LaunchDecision, choose_release
@@ -30,7 +38,18 @@ from resources.announce.settings import Kind, SoundsSettings
 from tools.sim import service
 from tools.sim.board import SimBattery, SimPlayer, Sounds
 from tools.sim.calls import Calls, Mount, bury, lay_out, real
-from tools.sim.disk import Change, File, Folder, Left, Write, after_cut, flip_bit, split
+from tools.sim.disk import (
+    Change,
+    File,
+    Folder,
+    Left,
+    Write,
+    after_cut,
+    choose_bit,
+    flip_bit,
+    rot,
+    split,
+)
 from tools.sim.life import CURRENT, Life, PowerCut
 from tools.sim.net import Network
 from tools.sim.service import Etc, Journal
@@ -47,6 +66,9 @@ OFF_SECONDS, BATTERY_SECONDS, BOOT_PERCENT = 3.0, 60.0, 6.0
 # The head of an MP3 frame, as the media folder looks for.
 SOUND = b"\xff\xfb\x90\x64" + bytes(413)
 TITLES = [f"story {number:02}" for number in range(8)]
+
+# What is kept of stories from the web: two or three of `tools.sim.web_server`'s six.
+KEEP_BYTES = 250_000
 
 CURRENT_MACHINE: contextvars.ContextVar[Machine | None] = contextvars.ContextVar(
     "machine", default=None
@@ -88,6 +110,7 @@ def usual_settings() -> Settings:
         ota=OtaSettings(repository="http://repository.test/tuf"),
         switch=SwitchSettings(armed=True, idle_minutes=0),
         voice=VoiceSettings(vad=VadKind.ENERGY),
+        play=PlaySettings(cache_bytes=KEEP_BYTES),
     )
 
 
@@ -136,6 +159,7 @@ class Machine:
         self.settings = usual_settings()
         self.in_memory = False
         """Whether the process keeps all in memory, as there is no card."""
+        self.memory_starts = 0
         self.card_away = False
         self._card: Left | None = None
         """What is on a card that is away."""
@@ -283,6 +307,7 @@ class Machine:
     def note_agent(self, made: Agent, state: Path) -> None:
         """Hear of the agent that its process has made, and of the folder in which that keeps all."""
         self.agent, self.in_memory = made, state != self.state
+        self.memory_starts += self.in_memory
 
     def _look_at_files(self, version: str | None) -> None:
         """Note how a version that starts differs from its package; a flipped bit may be in it."""
@@ -410,11 +435,33 @@ class Machine:
 
     def _flip(self, left: Left) -> None:
         if self.flip is not None and (found := flip_bit(left, self.flip)):
-            self.damaged.add(found)
-            if "playing" in found:
-                self.sounds.forget_places()  # an older one may be the newest that can be read
-            self.on.note(f"{self.name}: a bit of {found} is another one")
+            self._note_damage(found)
         self.flip = None
+
+    def rot(self, chance: float) -> None:
+        """Let a bit of one of its files be another one while it runs: the next who reads it from the card has that."""
+        disk = self.mount.disk
+        files = {
+            path: node
+            for path, node in disk.walk()
+            if isinstance(node, File) and disk.find(PurePosixPath(path[1:])) is node
+        }
+        sizes = {path: os.stat(self.mount.root + path).st_size for path in files}  # noqa: PTH116  # a text
+        chosen = None if self.life is None or self.card_away else choose_bit(sizes, chance)
+        if chosen is None:
+            return
+        path, at, mask = chosen
+        self._note_damage(path)
+        rot(files[path], at, mask)
+        descriptor = real.open(self.mount.root + path, os.O_RDWR)
+        real.pwrite(descriptor, bytes([os.pread(descriptor, 1, at)[0] ^ mask]), at)
+        real.close(descriptor)
+
+    def _note_damage(self, path: str) -> None:
+        self.damaged.add(path)
+        if "playing" in path:
+            self.sounds.forget_places()  # an older one may be the newest that can be read
+        self.on.note(f"{self.name}: a bit of {path} is another one")
 
     def _survives(self, _path: str, node: File | Folder) -> Sequence[Write | Change]:
         pending: list[Any] = list(node.pending)

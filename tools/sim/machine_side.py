@@ -11,6 +11,8 @@ from tools.sim.reloading import change_settings
 if TYPE_CHECKING:
     from tools.sim.world import World
 
+# Seconds until a process is killed whose file has another bit.
+READ_SECONDS = 5.0
 # The seconds without a card, at least and more: what has to be told is told by then.
 AWAY_SECONDS = (150.0, 600.0)
 
@@ -33,7 +35,16 @@ def card_away(world: World, chance: float) -> None:
     )
 
 
+def bit_rot(world: World, chance: float) -> None:
+    """Let a bit of one of the machine's own files be another one while it runs; every second time its next process reads that."""
+    world.observer.count("faults")
+    world.machine.rot(chance)
+    if chance * 1000 % 1 < 0.5:
+        world.later(READ_SECONDS, world.machine.kill)
+
+
 HAPPENINGS = {
+    "bit rot": bit_rot,
     "restart": restart,
     "interrupt": interrupt,
     "reload": change_settings,

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tools.sim.life import Life, current
+from tools.sim.loopback import Loopback
 from tools.sim.sockets import Pair, SimSocket, SimTransport, Source
 
 # Seconds until a connect, and until sent bytes that nobody acknowledges, fail without an option of the socket's.
@@ -82,9 +83,12 @@ class Network:
         """Begin with nothing; ``rng`` decides about each segment."""
         self.loop = loop
         self.rng = rng
+        self.local = Loopback(loop)
         self.paths: dict[str, Path] = {}
         self.listeners: dict[tuple[str, int], SimSocket] = {}
         self.hosts: dict[str, list[str]] = {}
+        self.strangers: set[str] = set()
+        """Names of servers that are neither the cloud's nor a broker's: how often they are looked up is not counted."""
         self.pairs: list[Pair] = []
         self.chain_end = 0.0
         self.asks = Asks(), Asks(), Asks()
@@ -135,7 +139,8 @@ class Network:
         """Return what getaddrinfo does; raises socket.gaierror."""
         path = self._own_path()
         life = current()
-        self.asks[2 if life is not None and life.name == "cloud" else 0].note(self.loop.time())
+        if host not in self.strangers:
+            self.asks[2 if life is not None and life.name == "cloud" else 0].note(self.loop.time())
         await asyncio.sleep(self.delay(path))
         if path.names == "hangs" or not path.up:
             await asyncio.sleep(30.0)

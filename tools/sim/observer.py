@@ -27,6 +27,7 @@ from tools.sim.open_api import Apps
 from tools.sim.promises import START_SECONDS, Promises, told_by
 from tools.sim.reloading import has_taken
 from tools.sim.watching import WATCHED
+from tools.sim.web_keep import Keep
 from wire.abilities import PING
 from wire.reports import KEY_TROUBLE
 from wire.rules import parse_rules
@@ -75,6 +76,7 @@ class Observer:
         self.forbidden = Forbidden(world.machine, self.promises)
         self.apps = Apps(world.cloud.template.key, world.loop.time, self.count)
         self.last_order = LastOrder(world.machine)
+        self.keep = Keep()
         self.most_waiting = 0
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
@@ -137,7 +139,7 @@ class Observer:
         machine = self.machine
         return {
             **self._counts, **self.promises.answers, "reports": len(self.accepted), "boots": machine.boots,
-            "starts": machine.starts, "words heard": machine.words_heard, "calls": machine.mount.steps,
+            "starts": machine.starts, "words heard": machine.words_heard, "starts in memory": machine.memory_starts, "calls": machine.mount.steps,
         }  # fmt: skip
 
     # At each look.
@@ -183,10 +185,13 @@ class Observer:
             *machine.sounds.skipped,
             *machine.torn,
             *machine.journal.leaked,
+            *self._see_log(machine, now),
+            *self.keep.broken,
         ]
         see_cloud(self.world, view)
         view.waiting = self.most_waiting
         view.sizes = self._see_files(machine)
+        self.keep.look(machine, view.sizes)
         view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
         lives = [life for life in (machine.life, *self.world.cloud.lives) if life is not None]
         view.tasks = max((life.busy for life in lives), default=0)
@@ -211,6 +216,14 @@ class Observer:
             self._counted = (id(mount), mount.steps, sizes)
         return self._counted[2]
 
+    @staticmethod
+    def _see_log(machine: Machine, now: float) -> list[str]:
+        """Return what is wrong with a log in which a process that serves has said nothing."""
+        is_silent = machine.agent is not None and not machine.journal.by_process
+        if not is_silent or now - machine.started_at < START_SECONDS:
+            return []
+        return ["the agent serves, and has said nothing in its log"]
+
     def _see_sound(self, view: View, machine: Machine) -> None:
         teller, player = teller_of(_points(machine).get("play")), machine.player
         if teller is None or player is None:
@@ -218,6 +231,7 @@ class Observer:
         self.last_order.look(teller)
         state = teller.state
         sounding, title = player.sounding, teller.title
+        title = stem(title) if "://" in title else title
         view.sounding = None if sounding is None else stem(sounding)
         view.told = (state.value, title)
         sounds = sounding is not None
@@ -355,7 +369,7 @@ class Observer:
 
     async def _see_kept(self, machine: Machine) -> None:
         """Look once after each start whether the settings are what they were."""
-        if machine.starts == self._looked_at or machine.agent is None or machine.damaged:
+        if machine.starts == self._looked_at or machine.agent is None:
             return
         if machine.in_memory:  # there is nothing that was kept
             return

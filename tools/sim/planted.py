@@ -151,6 +151,13 @@ PLANTS = (
     Plant("an update does not restart the agent", "agent.daemon", "    return EX_OK, agent is not None and agent.restart_wanted", "    return EX_OK, False", "seeds"),
     Plant("a secret is in the log", "agent.daemon", "    set_up_logging(profile.secrets, verbose=options.verbose)\n", "    set_up_logging((), verbose=options.verbose)\n    _log.info('profile: %s', profile.secrets)\n", "seeds"),
     Plant("a socket that cannot be removed is a failure", "agent.local.sockets", "    with contextlib.suppress(OSError):\n        path.unlink(missing_ok=True)\n\n\ndef loopback", "    path.unlink(missing_ok=True)\n\n\ndef loopback", "seeds"),
+    Plant("a kept story is not synced before its record", "resources.online.cache", "                os.fsync(copy)\n", "                pass\n", "seeds"),
+    Plant("a story that breaks off is kept as a whole one", "resources.online.cache", "        return 0 < self.size <= self.spans.run(0)", "        return 0 < self.size and bool(self.spans.total)", "seeds"),
+    Plant("what is kept of stories has no bound", "resources.online.cache", "            used + size <= self.limit\n", "            used + size <= 1000 * self.limit\n", "seeds"),
+    Plant("a kept story wants the network", "resources.online.online", "        except (ResourceError, TimeoutError):\n            return False\n", "        except (ResourceError, TimeoutError):\n            return True\n", "seeds"),
+    Plant("a story goes on at another place than where it broke off", "resources.online.story", "        return response, response.start if old.size is not None else at", "        return response, max(0, at - 64)", "seeds"),
+    Plant("a record that is damaged ends the agent", "resources.record", "        except (OSError, WireError) as error:\n", "        except OSError as error:\n", "seeds"),
+    Plant("a damaged record takes the one beside it along", "resources.record", "        except (OSError, WireError) as error:\n", "        except (OSError, WireError) as error:\n            __import__('pathlib').Path(self._path).with_name('child_lock.json').unlink(missing_ok=True)\n", "seeds"),
 )  # fmt: skip
 
 

@@ -43,6 +43,10 @@ ADDED = {
     "wake word": 10, "wake process": 3, "forged": 4, "short day": 3,
     "adders": 6, "loud and stuck": 2, "other packages": 3, "dead proxy": 2,
 }  # fmt: skip
+# Of stories from the web and their server, and of a card that wears out: in so many of all dense seeds.
+HALF = 0.5
+ROT = {"bit rot": 6}
+WEB = {"web story": 16, "web trouble": 6, "web edition": 1, "web name": 1}
 # Of the machine's process, and of its card; their chance is their own too.
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 # Of worlds with a broker between machine and cloud; their chance is their own too.
@@ -93,6 +97,9 @@ def scenario(
         events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
     for group, of_group in {"rollouts": ROLLOUT, "damage": DAMAGE}.items():
+        events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
+    part = HALF if density > DENSE else RARE_PART_OF_DAYS
+    for group, of_group in {"web": WEB, "rot": ROT}.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     return sorted(events, key=lambda event: event.at)
 

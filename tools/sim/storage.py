@@ -34,7 +34,7 @@ from tools.sim.planted import plant_from_environment
 plant_from_environment()  # before the product's modules are imported
 
 from tools.sim import calls as system  # noqa: E402
-from tools.sim.calls import Calls, Mount, bury, describe, lay_out  # noqa: E402
+from tools.sim.calls import Calls, Mount, bury, lay_out  # noqa: E402
 from tools.sim.disk import (  # noqa: E402
     SECTOR,
     Change,
@@ -44,6 +44,7 @@ from tools.sim.disk import (  # noqa: E402
     Left,
     Write,
     after_cut,
+    describe,
     split,
     survivals,
 )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import resources.online.upstream
 from tools.sim import broker_process, threads
 from tools.sim.broker_faults import CLOUD
 from tools.sim.broker_process import BrokerProcess
@@ -38,6 +39,8 @@ from tools.sim.scenario import HOUR, Event
 from tools.sim.second_worker import NAME as SECOND
 from tools.sim.second_worker import has_second
 from tools.sim.watching import WATCHED
+from tools.sim.web_keep import bind_names
+from tools.sim.web_server import WebServer
 
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
 LOOK_SECONDS, QUIET_LOOK_SECONDS = 15.0, 60.0
@@ -96,6 +99,7 @@ class World:
         (self.folder / "c").mkdir()
         self.web = SimWeb(repository, self.net, random.Random(seed + 4))  # noqa: S311  # a simulation
         self.web.install()
+        self.stories = WebServer(self.net, random.Random(seed + 5))  # noqa: S311  # a simulation
         self.repository = repository
         self.broker = self._make_broker(on, template) if by_mqtt else None
         self.cloud = Cloud(on, template, self.folder / "c", self.broker)
@@ -246,6 +250,7 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     bind_drivers()
     bind_microphone()
     bind_wake_child()
+    bind_names(resources.online.upstream)
     slow_down()
     sign_nothing()
     watch_openings(lambda: None if WATCHED.observer is None else WATCHED.observer.world.rollouts)

@@ -15,7 +15,18 @@ from typing import Any
 
 import pytest
 
-from tools.sim.disk import Disk, File, Folder, Left, Write, after_cut, flip_bit, ways
+from tools.sim.disk import (
+    Disk,
+    File,
+    Folder,
+    Left,
+    Write,
+    after_cut,
+    choose_bit,
+    flip_bit,
+    rot,
+    ways,
+)
 from tools.sim.invariants import Ending, View, end_faults, step_faults
 from tools.sim.planted import PLANTS, VARIABLE
 from tools.sim.scenario import is_by_mqtt, scenario
@@ -171,6 +182,7 @@ LOST = {("e", 4): "volume"}
         ({"loud_since": 900.0}, "volume_is_limited"),
         ({"awake_since": 900.0, "sounding": "a"}, "sleep_timer_is_kept"),
         ({"untold": {"power": 800.0}}, "changes_are_told"),
+        ({"untold": {"trouble": 960.0}}, "changes_are_told"),
         ({"unlike_settings_since": 979.0}, "settings_are_taken"),
         ({"tries": 4}, "a_bad_version_is_left"),
         ({"asked": (61, 0)}, "nobody_hammers"),
@@ -248,3 +260,17 @@ def test_each_planted_bug_fits_the_text_that_it_changes() -> None:
         text = (root / f"{plant.module.replace('.', '/')}.py").read_text("utf-8")
         assert text.count(plant.old) == 1, plant.name
     assert len({plant.name for plant in PLANTS}) == len(PLANTS) >= 40
+
+
+def test_a_bit_that_rots_is_another_one_in_what_is_synced_and_in_what_is_not() -> None:
+    file = File(bytearray(b"abc"), [Write(1, b"xyz"), Write(0, b"a"), Write(4, None)])
+    rot(file, 2, 4)
+    assert bytes(file.durable) == b"abg"
+    assert [write.data for write in file.pending] == [b"x}z", b"a", None]
+    rot(file, 3, 1)
+    assert bytes(file.durable) == b"abg"
+    assert file.pending[0].data == b"x}{"
+    assert choose_bit({"/media/a": 9, "/root.json": 9, "/none": 0}, 0.5) is None
+    chosen = {choose_bit({"/a": 1, "/b": 2}, step / 32) for step in range(32)}
+    assert len(chosen) == 24
+    assert {path for path, _, _ in filter(None, chosen)} == {"/a", "/b"}

@@ -1,0 +1,68 @@
+"""Stories of the simulated web: each piece says what it is, and what is kept of one is looked at to the byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from resources.online.cache import Record
+from resources.online.spans import Spans
+from tools.sim.web_keep import KEYS, fault_of, read
+from tools.sim.web_server import STORIES, body_of, piece_at
+
+NAME = STORIES[1]
+KEY = next(key for key, name in KEYS.items() if name == NAME)
+BODY = body_of(NAME, 2)
+
+
+@pytest.mark.parametrize("at", [0, 1, 64, 1000, len(BODY) - 200])
+def test_a_piece_is_known_wherever_it_begins(at: int) -> None:
+    piece = piece_at(BODY[at : at + 200], at)
+    assert piece is not None
+    assert (piece.name, piece.edition, piece.is_whole) == (NAME, 2, True)
+
+
+def test_a_piece_with_another_bit_or_from_another_place_is_not_whole() -> None:
+    spoilt = bytearray(BODY[:300])
+    spoilt[200] ^= 1
+    moved = piece_at(BODY[64:300], 0)
+    changed = piece_at(bytes(spoilt), 0)
+    assert moved is not None
+    assert changed is not None
+    assert not moved.is_whole
+    assert not changed.is_whole
+    assert piece_at(bytes(300), 0) is None
+
+
+def keep(folder: Path, record: Record, data: bytes) -> str:
+    (folder / f"{KEY}.json").write_bytes(record.to_bytes())
+    (folder / f"{KEY}{'.story' if record.whole else '.part'}").write_bytes(data)
+    found = read(folder, KEY)
+    assert found is not None
+    return fault_of(folder, KEY, NAME, found)
+
+
+def record(size: int, *spans: tuple[int, int]) -> Record:
+    return Record(size, "audio/mpeg", f'"{NAME}-2"', 1, Spans(spans))
+
+
+def test_what_is_kept_is_right_whole_or_in_part(tmp_path: Path) -> None:
+    assert not keep(tmp_path, record(len(BODY), (0, len(BODY))), BODY)
+    assert not keep(tmp_path, record(len(BODY), (0, 500)), BODY[:500] + bytes(40))
+
+
+@pytest.mark.parametrize(
+    ("kept", "data", "told"),
+    [
+        (record(500, (0, 500)), BODY[:500], "kept as a whole one, and 500 bytes"),
+        (record(len(BODY), (0, len(BODY))), BODY[:-1], "as a whole one"),
+        (record(len(BODY), (0, 500)), BODY[:400] + bytes(100), "its bytes 0 to 500 are others"),
+        (record(len(BODY), (0, 500)), body_of(NAME, 3)[:500], "its bytes 0 to 500 are others"),
+    ],
+    ids=["broken off", "short", "lost in a cut", "of another edition"],
+)
+def test_what_is_kept_and_is_not_so_is_named(
+    tmp_path: Path, kept: Record, data: bytes, told: str
+) -> None:
+    assert told in keep(tmp_path, kept, data)

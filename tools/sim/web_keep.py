@@ -1,0 +1,159 @@
+"""What a simulated machine keeps of stories from the web: whole ones are whole, and what is there is what was sent, within the bound.
+
+Also who orders one: a story of which all is there plays whatever the network is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resources.online.cache import key_of
+from resources.online.policy import parse_target
+from tools.sim.life import CURRENT
+from tools.sim.machine import CURRENT_MACHINE, KEEP_BYTES
+from tools.sim.web_server import STORIES, body_of, piece_at, url_of
+from wire.codes import Code
+
+if TYPE_CHECKING:
+    from tools.sim.machine import Machine
+    from tools.sim.world import World
+
+FOLDER = "/stories/"
+KEYS = {key_of(parse_target(url_of(name))): name for name in STORIES}
+# How an order is refused for the network's or the server's sake: never one of what is kept whole.
+OF_NETWORK = ("does not answer", "the server answers", "no title in", "broke off", "more than")
+
+
+class Keep:
+    """Of one machine.
+
+    Attributes:
+        broken: what is not as it has to be.
+    """
+
+    def __init__(self) -> None:
+        """Have looked at nothing."""
+        self.broken: list[str] = []
+        self._seen: dict[str, int] = {}
+
+    def look(self, machine: Machine, sizes: Mapping[str, int]) -> None:
+        """Look at what is kept, if the sizes of its files by their paths are others than before."""
+        files = {path: size for path, size in sizes.items() if path.startswith(FOLDER)}
+        is_damaged = any(FOLDER in path for path in machine.damaged)
+        if files == self._seen or machine.life is None or is_damaged:
+            return
+        self._seen = files
+        total = sum(size for path, size in files.items() if not path.endswith(".json"))
+        if total > KEEP_BYTES:
+            self.broken.append(f"{total} bytes of stories are kept, expected at most {KEEP_BYTES}")
+        folder = (machine.memory if machine.in_memory else machine.state) / FOLDER.strip("/")
+        for key, name in KEYS.items():
+            told = read(folder, key)
+            if told is not None and (fault := fault_of(folder, key, name, told)):
+                self.broken.append(fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the record of a kept story says, as it stands in its file: not the product's word for what is whole."""
+
+    size: int
+    edition: int
+    spans: tuple[tuple[int, int], ...]
+
+
+def read(folder: Path, key: str) -> Told | None:
+    """Return what is told of a kept story; None: nothing that can be read."""
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+        told = json.loads((folder / f"{key}.json").read_bytes())
+        edition = int(told["validator"].strip('"').rpartition("-")[2])
+        return Told(told["size"], edition, tuple((first, end) for first, end in told["spans"]))
+    return None
+
+
+def fault_of(folder: Path, key: str, name: str, told: Told) -> str:
+    """Return what is wrong with a kept story; "" without a fault."""
+    body, is_whole = body_of(name, told.edition), told.spans == ((0, told.size),)
+    story, part = folder / f"{key}.story", folder / f"{key}.part"
+    if story.exists():
+        data = story.read_bytes()
+        piece = piece_at(data, 0)
+        # One that a card did not let go is not that of the record, until another is whole.
+        wanted = body if is_whole or piece is None else body_of(name, piece.edition)
+        if data != wanted:
+            return f"{name} is kept as a whole one, and {len(data)} bytes are not its {len(wanted)}"
+    if not part.exists():
+        return ""
+    data = part.read_bytes()
+    for first, end in told.spans:
+        if data[first:end] != body[first:end]:
+            return f"{name} is kept, and its bytes {first} to {end} are others"
+    return ""
+
+
+def is_kept_whole(machine: Machine, name: str) -> bool:
+    """Return whether all of a story is on the machine's card."""
+    folder = machine.state / FOLDER.strip("/")
+    key = next(key for key, each in KEYS.items() if each == name)
+    told = read(folder, key)
+    return (
+        told is not None and (folder / f"{key}.story").exists() and told.spans == ((0, told.size),)
+    )
+
+
+def order_story(world: World, name: str) -> None:
+    """Somebody at home orders a story from the web."""
+    machine = world.machine
+    dispatch = getattr(machine.agent, "_dispatch", None)
+    if dispatch is None or machine.life is None:
+        return
+    life = machine.life
+    is_sound = not (machine.mount.full or machine.mount.read_only or machine.damaged)
+    is_kept = is_sound and not machine.in_memory and is_kept_whole(machine, name)
+
+    async def ask() -> None:
+        answer = await dispatch.request("PUT", "play", url_of(name))
+        world.observer.count(f"web stories {'done' if answer.code == Code.CHANGED else 'not done'}")
+        is_refused = any(words in answer.text for words in OF_NETWORK)
+        if (
+            is_kept
+            and is_refused
+            and not life.dead
+            and not machine.mount.full
+            and not machine.mount.read_only
+        ):
+            world.observer.keep.broken.append(
+                f"{name} is kept whole, and was refused: {answer.text}"
+            )
+        if is_kept and answer.code == Code.CHANGED:
+            world.observer.count("kept stories")
+
+    machine.buried.append(world.loop.create_task(ask(), context=_context(machine)))
+
+
+def _context(machine: Machine) -> contextvars.Context:
+    context = contextvars.Context()
+    context.run(CURRENT.set, machine.life)
+    context.run(CURRENT_MACHINE.set, machine)
+    return context
+
+
+def bind_names(upstream: Any) -> None:
+    """Let servers of stories be found in the simulated network, for the rest of the process."""
+    make = upstream.Upstream.__init__
+
+    async def look_up(host: str, port: int) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = await asyncio.get_running_loop().getaddrinfo(host, port)
+        return found
+
+    def made(self: Any, policy: Any, clock: Any, **words: Any) -> None:
+        make(self, policy, clock, **{**words, "resolve": look_up})
+
+    upstream.Upstream.__init__ = made

@@ -1,0 +1,183 @@
+"""A web server of stories in the simulated network, and what its stories are made of.
+
+Each block of a story names the story, its edition and its own place: who reads a piece knows what it is. The server
+is slow, breaks off, has lost a story, tells a wrong length, sends elsewhere, or has another edition meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import functools
+import random
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tools.sim.sockets import SimSocket
+
+if TYPE_CHECKING:
+    from tools.sim.net import Network
+
+HOST, ADDRESS, PORT = "stories.test", "93.184.216.34", 443
+STORIES = [f"web-{number}" for number in range(6)]
+# Of sound a second; of a block.
+RATE, BLOCK = 2000, 64
+# Bytes of each story: half a minute to a minute and a half. An edition of an even one is longer than the one before.
+SIZES = (60_032, 90_048, 120_064, 150_016, 180_032, 75_008)
+LONGER = 6400
+# What the server sends at once, and the seconds that it takes for it.
+PIECE, PACE = 16_384, 0.05
+SLOW_PIECE, SLOW_PACE = 8192, 1.5
+TROUBLES = (
+    "slow", "breaks off", "breaks off", "is missing", "tells a wrong length", "sends elsewhere", "sends round and round", "is busy",
+)  # fmt: skip
+_HEAD = b"\xff\xfb\x90\x64"
+_LABEL = re.compile(rb"\xff\xfb\x90\x64(web-\d) (\d{4}) (\d{9})\x00")
+_RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
+_IF_RANGE = re.compile(rb"\r\nif-range: ([^\r]+)\r\n", re.IGNORECASE)
+
+
+def url_of(name: str) -> str:
+    """Return a story's address."""
+    return f"https://{HOST}/{name}.mp3"
+
+
+@functools.lru_cache(50)
+def body_of(name: str, edition: int) -> bytes:
+    """Return a story's bytes."""
+    number = STORIES.index(name)
+    size = SIZES[number] + (LONGER * edition if number % 2 == 0 else 0)
+    return b"".join(
+        _HEAD + f"{name} {edition:04} {at:09}".encode().ljust(BLOCK - 4, b"\x00")
+        for at in range(0, size, BLOCK)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a piece of bytes is: of which story, which edition, and whether it is that, to the byte."""
+
+    name: str
+    edition: int
+    is_whole: bool
+
+
+def piece_at(data: bytes, at: int) -> Piece | None:
+    """Return what bytes are that stand at a place of a story; None: too few to tell, or nothing of any."""
+    first = -at % BLOCK
+    found = _LABEL.match(data, first)
+    if found is None:
+        return None
+    name, edition = found[1].decode(), int(found[2])
+    return Piece(name, edition, body_of(name, edition)[at : at + len(data)] == data)
+
+
+class Stranger(asyncio.StreamReaderProtocol):
+    """The server's end of a connection: what it believes of one that is dead is nobody's business."""
+
+    is_stranger = True
+
+
+class WebServer:
+    """The server.
+
+    Attributes:
+        trouble: what is wrong with it, one of `TROUBLES`, or "".
+        edition: of all its stories.
+        asked: how often it was asked for one.
+    """
+
+    def __init__(self, net: Network, rng: random.Random) -> None:
+        """Listen."""
+        self._net, self._rng = net, rng
+        self.trouble = ""
+        self.edition = 1
+        self.asked = 0
+        self._at_work: set[asyncio.Task[None]] = set()
+        net.hosts[HOST] = [ADDRESS]
+        net.strangers.add(HOST)
+        self._listener = SimSocket()
+        self._listener.name = (ADDRESS, PORT)
+        net.listeners[ADDRESS, PORT] = self._listener
+        net.watch(self._listener, self._accept, ())
+
+    def set_name(self, *, known: bool) -> None:
+        """Let its name be known, or not."""
+        self._net.hosts[HOST] = [ADDRESS]
+        if not known:
+            del self._net.hosts[HOST]
+
+    def _accept(self) -> None:
+        while self._listener.queue:
+            sock, _ = self._listener.accept()
+            task = self._net.loop.create_task(self._serve(sock), context=contextvars.Context())
+            self._at_work.add(task)
+            task.add_done_callback(self._at_work.discard)
+
+    async def _serve(self, sock: Any) -> None:
+        loop = self._net.loop
+        reader = asyncio.StreamReader(loop=loop)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            transport, _ = await loop.connect_accepted_socket(
+                lambda: Stranger(reader, loop=loop), sock, ssl=object()  # type: ignore[arg-type]
+            )  # fmt: skip
+            await self._answer(await reader.readuntil(b"\r\n\r\n"), transport)
+
+    async def _answer(self, head: bytes, to: asyncio.Transport) -> None:
+        self.asked += 1
+        method, path = head.split(b" ", 2)[:2]
+        name = path.decode().rpartition("/")[2].removesuffix(".mp3")
+        match self.trouble:
+            case "is missing":
+                to.write(_head("404 Not Found", 0))
+            case "is busy":
+                to.write(_head("503 Service Unavailable", 0))
+            case "sends elsewhere" if not path.startswith(b"/moved/"):
+                to.write(_head("302 Found", 0, f"Location: /moved/{name}.mp3"))
+            case "sends round and round":
+                to.write(_head("302 Found", 0, f"Location: /again/{name}.mp3"))
+            case _ if name in STORIES:
+                await self._send(name, head, to, sends=method == b"GET")
+            case _:
+                to.write(_head("404 Not Found", 0))
+        to.close()
+
+    async def _send(self, name: str, head: bytes, to: asyncio.Transport, *, sends: bool) -> None:
+        body, mark = body_of(name, self.edition), f'"{name}-{self.edition}"'
+        size = len(body) + (LONGER if self.trouble == "tells a wrong length" else 0)
+        found, same = _RANGE.search(head), _IF_RANGE.search(head)
+        start = int(found[1]) if found is not None else 0
+        if same is not None and same[1].decode() != mark:
+            start = 0
+        told = ["Content-Type: audio/mpeg", "Accept-Ranges: bytes", f"ETag: {mark}"]
+        if start >= size:
+            to.write(_head("416 Range Not Satisfiable", 0))
+            return
+        if found is not None and (start or same is None):
+            told.append(f"Content-Range: bytes {start}-{size - 1}/{size}")
+            to.write(_head("206 Partial Content", size - start, *told))
+        else:
+            to.write(_head("200 OK", size, *told))
+        if sends:
+            await self._send_body(body[start:], to)
+
+    async def _send_body(self, data: bytes, to: asyncio.Transport) -> None:
+        """Send what follows the head, as long as somebody reads it."""
+        last = (
+            self._rng.randrange(len(data) + 1)
+            if self.trouble == "breaks off" and data
+            else len(data)
+        )
+        at = 0
+        while at < last and not to.is_closing():
+            step, pace = (SLOW_PIECE, SLOW_PACE) if self.trouble == "slow" else (PIECE, PACE)
+            to.write(data[at : min(at + step, last)])
+            at += step
+            await asyncio.sleep(pace)
+
+
+def _head(status: str, length: int, *more: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {length}", "Connection: close", *more, "", ""]
+    return "\r\n".join(lines).encode()

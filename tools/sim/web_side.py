@@ -1,0 +1,70 @@
+"""What happens to stories from the web in a simulated world, by name (`tools.sim.scenario`)."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from tools.sim.faults import for_a_while
+from tools.sim.web_keep import order_story
+from tools.sim.web_server import STORIES, TROUBLES
+
+if TYPE_CHECKING:
+    from tools.sim.world import World
+
+# Of those who look for a story: how many they hear, each for so many seconds.
+STORIES_MAX, HEARD_SECONDS = 4, 4.0
+# How often somebody orders a story while something is wrong, and how soon.
+MEANWHILE, MEANWHILE_SECONDS = 0.7, 1.0
+# Seconds that something is wrong with the server, at least and more.
+TROUBLE_SECONDS = (10.0, 120.0)
+
+
+def web_story(world: World, chance: float) -> None:
+    """Somebody at home orders a story, or looks for one among several."""
+    first = int(chance * len(STORIES))
+    for step in range(1 + int(chance * 700) % STORIES_MAX):
+        name = STORIES[(first + step) % len(STORIES)]
+        world.later(step * HEARD_SECONDS, functools.partial(_order, world, name))
+
+
+def _order(world: World, name: str) -> None:
+    world.observer.promises.touch()
+    order_story(world, name)
+
+
+def web_trouble(world: World, chance: float) -> None:
+    """Let something be wrong with the server; now and then somebody orders a story then."""
+    stories, again = world.stories, chance * 70 % 1
+    stories.trouble = TROUBLES[int(chance * len(TROUBLES))]
+
+    def undo() -> None:
+        stories.trouble = ""
+
+    seconds = TROUBLE_SECONDS[0] + TROUBLE_SECONDS[1] * (chance * 7 % 1)
+    for_a_while(world, "web trouble", seconds, undo)
+    if again < MEANWHILE:
+        world.later(MEANWHILE_SECONDS, functools.partial(web_story, world, again / MEANWHILE))
+
+
+def web_edition(world: World, _chance: float) -> None:
+    """Let all stories on the server be other ones."""
+    world.stories.edition += 1
+
+
+def web_name(world: World, chance: float) -> None:
+    """Let nobody know the server's name."""
+    world.stories.set_name(known=False)
+
+    def undo() -> None:
+        world.stories.set_name(known=True)
+
+    for_a_while(world, "web name", TROUBLE_SECONDS[0] + TROUBLE_SECONDS[1] * chance, undo)
+
+
+HAPPENINGS = {
+    "web story": web_story,
+    "web trouble": web_trouble,
+    "web edition": web_edition,
+    "web name": web_name,
+}
