@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from staging.rollouts.decision import (
@@ -103,6 +103,7 @@ def test_by_default_one_machine_of_fifty_that_fails_for_good_is_too_many(
 COUNT = st.integers(0, 1000)
 
 
+@example(GOOD, DAY, False)  # drawn; it opens, as no other example does
 @given(
     st.builds(
         Health, st.builds(Counts, COUNT, COUNT, COUNT, COUNT), COUNT, st.none() | COUNT, st.just(0), COUNT,

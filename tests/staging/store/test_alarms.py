@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
@@ -59,6 +59,7 @@ def test_what_comes_and_goes_is_one_alarm() -> None:
     assert step(opened, [BETWEEN], NOW + HOLD_MS).again == []
 
 
+@example([True, *[False] * 40], 1)  # it ends, as no other example does
 @given(st.lists(st.booleans(), max_size=60), st.integers(1, 3))
 def test_an_alarm_neither_flaps_nor_is_lost(minutes: list[bool], limit: int) -> None:
     since: dict[Key, int | None] = {}

@@ -65,7 +65,8 @@ def test_what_older_mqtt_has_is_read_too() -> None:
 
 @given(st.binary(max_size=100), st.integers(0, 255))
 def test_any_bytes_are_described(data: bytes, first: int) -> None:
-    for whole in (data, packet(first, data), CONNECT[: len(data)] + data):
+    assert split_packet(CONNECT).secrets
+    for whole in (data, packet(first, data), CONNECT[: len(data)] + data, CONNECT + data):
         assert describe(whole)["type"]
         for start, end in split_packet(whole).secrets:
             assert 0 <= start <= end <= len(whole)
