@@ -16,7 +16,7 @@ from itertools import takewhile
 from agent.link import CloudBusyError, Link, LinkError, ReportRejectedError
 from agent.link.outbox import Outbox, OutboxError, Report
 from base.backoff import Backoff
-from wire.abilities import BATCH, NUMBER
+from wire.abilities import BATCH, NUMBER, Abilities
 from wire.errors import WireError
 from wire.numbered import (
     BATCH_MAX,
@@ -88,23 +88,33 @@ async def _ends_within(link: Link, seconds: float) -> bool:
 
 
 async def _deliver_next(outbox: Outbox, link: Link, most: int) -> None:
+    """Send what is next; nothing, if the link has become another one meanwhile, whose cloud may read otherwise."""
     reads = link.cloud_abilities
-    numbered = NUMBER in reads
-    if not (numbered and BATCH in reads):
-        await _deliver_singly(outbox, link, numbered=numbered)
+    found = await outbox.take(BATCH_MAX, in_order=False)
+    if not _is_still(link, reads):
         return
-    batch = fit(await outbox.take(BATCH_MAX, in_order=False))[:most]
-    if batch:
+    if not reads >= {NUMBER, BATCH}:
+        await _deliver_singly(outbox, link, found, reads)
+    elif batch := fit(found)[:most]:
         await _send(link, batch)
         await outbox.finish(batch, at_once=False)
 
 
-async def _deliver_singly(outbox: Outbox, link: Link, *, numbered: bool) -> None:
-    found = await outbox.take(BATCH_MAX, in_order=False)
+def _is_still(link: Link, reads: Abilities) -> bool:
+    """Return whether the link is up, to a cloud that reads just this."""
+    return link.registered.is_set() and link.cloud_abilities == reads
+
+
+async def _deliver_singly(
+    outbox: Outbox, link: Link, found: Sequence[Report], reads: Abilities
+) -> None:
     if late := [report for report in found if report.late]:
         await outbox.drop_late(late)
         return
+    numbered = NUMBER in reads
     for report in found[:SINGLY_MAX]:
+        if not _is_still(link, reads):
+            return
         await _send_one(link, report, numbered=numbered)
         # What a kill makes us repeat is dropped by a cloud that reads numbers, by no other.
         await outbox.finish([report], at_once=not numbered)

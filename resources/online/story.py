@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 
+from base.backoff import Backoff
 from machine.errors import ResourceError, UnavailableError
 from resources.online.policy import Target
 from resources.online.stores import InMemory, Store, on_disk
@@ -21,6 +22,9 @@ from resources.online.upstream import PIECE, CutError, Facts, Response, StatusEr
 # Tries in a row that brought nothing, and the seconds before each. Few, since an order must be answered
 # in time, and the player asks again itself when it has played what it has (machine.progress).
 BACK_OFF = (0.0, 0.3)
+# Seconds before a transfer goes on that was cut after a few bytes (fewer than `PIECE`): the first pause, and the longest. One that
+# brought more goes on at once.
+CUT_FIRST_SECONDS, CUT_MAX_SECONDS = 0.3, 5.0
 # A reader that jumps ahead by less than this waits for the transfer instead of a new one.
 JUMP = 256 * 1024
 # Bytes that a player must have ahead before the limit of the rate counts.
@@ -187,19 +191,21 @@ class Story:
 
     async def _fetch(self) -> None:
         """Transfer what is missing; the failure of the last try is the readers'."""
-        tries = 0
+        tries, pauses = 0, Backoff(CUT_MAX_SECONDS, first=CUT_FIRST_SECONDS)
         try:
             while (at := self._goal()) is not None:
                 try:
                     await self._transfer(at)
                 except ResourceError as error:
-                    helped = self._store.run(at) > 0
-                    tries = 0 if helped else tries
+                    brought = self._store.run(at)
+                    tries = 0 if brought else tries
                     if tries == len(BACK_OFF) or _is_final(error):
                         _log.warning("play: %s: %s", self._target.shown, _detail(error))
                         self._failure, self._failed_at = error, self._clock()
                         return
-                    await asyncio.sleep(BACK_OFF[tries])
+                    if brought >= PIECE:
+                        pauses.reset()
+                    await asyncio.sleep(pauses.next() if 0 < brought < PIECE else BACK_OFF[tries])
                     tries += 1
         finally:
             self._task = None

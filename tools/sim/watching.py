@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import agent.link.delivery
 from agent.link.outbox_rows import LATEST_ONLY
 from agent.link.outbox_store import Store
 from agent.voice.stream import LiveSender
@@ -51,25 +50,11 @@ def watch_promises() -> None:
         return stored
 
     Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
-    _watch_delivery()
     _watch_requests()
     _watch_utterances()
     _watch_waiting()
     watch_orders(WATCHED)
     watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
-
-
-def _watch_delivery() -> None:
-    """Let a report that was delivered before the link knows that the cloud reads numbers be known by none."""
-    names: Any = agent.link.delivery
-    send = names._send_one  # noqa: SLF001  # where it is decided
-
-    async def noted_send(link: Any, report: Any, *, numbered: bool) -> None:
-        await send(link, report, numbered=numbered)
-        if WATCHED.observer is not None and not numbered:
-            WATCHED.observer.excused[report.row.epoch, report.row.number] = "without a number"
-
-    names._send_one = noted_send  # noqa: SLF001  # where it is decided
 
 
 def _watch_requests() -> None:

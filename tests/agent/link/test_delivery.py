@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -207,6 +207,88 @@ async def test_a_repeat_has_the_number_that_it_had(outbox: Outbox, delivering: D
     assert first == again
     assert (first["number"], second["number"]) == (1, 2)
     assert first["epoch"] == second["epoch"]
+
+
+async def test_a_link_that_comes_back_gets_numbers_though_it_was_away_when_there_was_nothing(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is away nobody knows that the cloud reads them, and what has none is stored twice if its answer is lost."""
+    link = MemoryLink()
+    link.cloud_abilities = frozenset({NUMBER, BATCH})
+    delivering(link)
+    await outbox.put("volume", 0)
+    await until(outbox.emptied.is_set)
+    go(link)
+    take = outbox.take
+
+    async def take_slowly(count: int, *, in_order: bool) -> Sequence[Report]:
+        found = await take(count, in_order=in_order)
+        come(link, NUMBER, BATCH)
+        return found
+
+    monkeypatch.setattr(outbox, "take", take_slowly)
+    await outbox.put("volume", 1)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    come(link, NUMBER, BATCH)
+    await until(outbox.emptied.is_set)
+    assert ["epoch" in payload for payload in link.payloads] == [True, True]
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_what_was_taken_for_a_cloud_of_old_is_not_dropped_for_the_next_one(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch, *, is_away: bool
+) -> None:
+    """A cloud of old gets no value behind the newest; one that reads batches gets all, and one that is away may read them."""
+    monkeypatch.setattr(delivery, "BATCH_MAX", 4)
+    await put_levels(outbox, 9)
+    link, take = MemoryLink(), outbox.take
+
+    async def take_slowly(count: int, *, in_order: bool) -> Sequence[Report]:
+        found = await take(count, in_order=in_order)
+        if any(report.late for report in found) and not link.cloud_abilities:
+            go(link)
+            if is_away:
+                asyncio.get_running_loop().call_soon(come, link, NUMBER, BATCH)
+            else:
+                come(link, NUMBER, BATCH)
+        return found
+
+    monkeypatch.setattr(outbox, "take", take_slowly)
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert outbox.status()["outdated"] == 0
+    assert set(levels(link)) == set(range(9))
+
+
+async def test_a_link_that_is_another_one_between_two_reports_ends_the_turn(
+    outbox: Outbox, delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await put_levels(outbox, 2)
+    link, finish = MemoryLink(), outbox.finish
+
+    async def finish_slowly(reports: list[Report], *, at_once: bool) -> None:
+        await finish(reports, at_once=at_once)
+        come(link, NUMBER)
+
+    monkeypatch.setattr(outbox, "finish", finish_slowly)
+    delivering(link)
+    await until(outbox.emptied.is_set)
+    assert ["epoch" in payload for payload in link.payloads] == [False, True]
+
+
+def go(link: MemoryLink) -> None:
+    """Be away, as a link whose connection has ended."""
+    link.registered.clear()
+    link.ended.set()
+    link.cloud_abilities = frozenset()
+
+
+def come(link: MemoryLink, *reads: str) -> None:
+    """Be registered with a cloud that reads this."""
+    link.cloud_abilities = frozenset(reads)
+    link.ended.clear()
+    link.registered.set()
 
 
 async def test_after_a_kill_the_number_is_the_same(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import resources.online.story
+from base.backoff import Backoff
 from machine.errors import ResourceError
 from resources.online.cache import Cache, Kept
 from resources.online.policy import AddressError, parse_target
@@ -82,6 +84,25 @@ async def test_cuts_go_on_by_range(store: Store) -> None:
             assert await read(story) == BIG
             start = len(BIG) // 8
             assert site.firsts("/a") == [0, start, start + 100, start + 100, start + 300]
+
+
+async def test_a_server_that_brings_a_few_bytes_each_time_is_asked_ever_more_rarely(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try helps, so there is no last one: without pauses it would be asked as fast as it answers."""
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(resources.online.story, "Backoff", functools.partial(Backoff, jitter=0.0))
+    monkeypatch.setattr(asyncio, "sleep", note)
+    few, enough = 32 * 1024 - 1, 32 * 1024
+    page = Page(BIG)
+    async with Site(a=page).serve() as site, opened(site, "/a", store) as story:
+        page.cuts = [few, 100, 100, 100, 100, 100, enough, 100]
+        assert await read(story) == BIG
+    assert waits == [0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 0.0, 0.3]
 
 
 async def test_cuts_of_a_server_without_ranges_pass_over_what_is_there(store: Store) -> None:
