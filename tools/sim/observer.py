@@ -369,13 +369,13 @@ class Observer:
 
     async def _see_kept(self, machine: Machine) -> None:
         """Look once after each start whether the settings are what they were."""
+        now = self.world.loop.time()
+        if machine.mount.full or machine.mount.read_only:
+            self._card_fails_at = now
         if machine.starts == self._looked_at or machine.agent is None:
             return
         if machine.in_memory:  # there is nothing that was kept
             return
-        now = self.world.loop.time()
-        if machine.mount.full or machine.mount.read_only:
-            self._card_fails_at = now
         since = max(machine.started_at, self._card_fails_at + CARD_SECONDS)
         if now - since >= START_SECONDS and _points(machine):
             self._looked_at = machine.starts

@@ -29,6 +29,8 @@ from staging.gateway.silent import Pace
 NEVER = 86_400.0
 # Of the cloud's gateway: there are no silent updates and no rollouts, which it would look for every few seconds.
 GATEWAY = Pace(scan=NEVER, look=NEVER)
+# Seconds between two saves of who was there when, in a world that prunes nothing.
+PRESENCE_SECONDS = 1800.0
 
 
 def slow_down() -> None:
@@ -37,7 +39,7 @@ def slow_down() -> None:
     staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = NEVER
     # How late the store is with what the gateway knows.
     staging.gateway.control_history.FLUSH_SECONDS = 30.0
-    staging.gateway.presence.FLUSH_SECONDS = 1800.0
+    staging.gateway.presence.FLUSH_SECONDS = PRESENCE_SECONDS
     staging.doorman.SWEEP_SECONDS = 120.0
     # The line for systemd, the card that nobody writes to, what is delivered and not yet deleted.
     agent.vitals.POLL_SECONDS = 120.0

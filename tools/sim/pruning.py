@@ -34,6 +34,7 @@ from staging.store.models import (
 from staging.store.repeats import EPOCHS_LIMIT
 from staging.times import now_ms
 from staging.upkeep import Upkeep
+from tools.sim.paces import PRESENCE_SECONDS
 from tools.sim.scenario import DAY_HOURS
 from wire.reports import KEYS_VOICE
 from wire.utterance_times import KEY_UTTERANCE_TIMES
@@ -42,7 +43,7 @@ PART, PART_OF_DAYS = 0.3, 0.1
 # What belongs to the child's voice has days of its own.
 VOICE = frozenset({*KEYS_VOICE, KEY_UTTERANCE_TIMES})
 USUAL = (
-    retention.DAY_MS, presence.KEEP_MS, presence.EACH_LIMIT, presence_times.FLUSH_SECONDS,
+    retention.DAY_MS, presence.KEEP_MS, presence.EACH_LIMIT, PRESENCE_SECONDS,
     upkeep.UPKEEP_SECONDS, upkeep.TICK_SECONDS, bounds.DAY_SECONDS, bounds.VERSION_BYTES,
 )  # fmt: skip
 # The share of a device in a world with quotas, and the seconds in which it grows again.

@@ -84,6 +84,8 @@ class Rollouts:
         self._told: set[tuple[str, Received]] = set()
         self._orders: dict[int, int] = {}
         """Which rollout an order is of."""
+        self._steps_seen = 0
+        """Calls that had changed something on the cloud's disk at the last look."""
 
     @property
     def broken(self) -> list[str]:
@@ -275,7 +277,10 @@ class Rollouts:
         cloud = self._world.cloud
         if not self.watches or cloud.database is None or len(self._withdrawn) > len(self.watches):
             return
-        now = self._now()
+        now, steps = self._now(), cloud.mount.steps
+        if steps == self._steps_seen:
+            return  # nothing was written since
+        self._steps_seen = steps
         for number, seen in _read(cloud, list(self.watches)).items():
             if seen.halt_time is not None and (number, seen.halt_time) not in self._halts:
                 self._halts.add((number, seen.halt_time))

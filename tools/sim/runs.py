@@ -19,6 +19,8 @@ from tools.sim.world import Outcome, World, prepare
 
 # Of a failing seed: how often events are left out, and the lines of its trace that are shown.
 SHRINK_RUNS, TRACE_LINES = 40, 12
+# Seconds of processor time after which no fewer events are looked for: a day takes some seconds each time.
+SHRINK_SECONDS = 120.0
 # Simulated hours whose rest is collected together; each seed has some minutes more, to settle.
 COLLECT_HOURS = 0.05
 
@@ -160,22 +162,32 @@ class Runner:
 
     def _shrink(self, seed: int, failed: Outcome, hours: float) -> None:
         """Print the events without which the seed does not fail so, and the end of that run's trace."""
-        check = failed.fault.partition(":")[0]
+        check, end = failed.fault.partition(":")[0], time.process_time() + SHRINK_SECONDS
         needed = [event for event in self._events(seed, hours) if event.at <= failed.at]
         size = max(1, len(needed) // 2)
         for _ in range(SHRINK_RUNS):
-            for at in range(0, len(needed), size):
-                fewer = needed[:at] + needed[at + size :]
-                outcome = self.once(seed, fewer, hours)
-                if outcome.fault.startswith(check):
-                    needed, failed = fewer, outcome
-                    break
+            found = self._without(seed, needed, size, check, hours, end)
+            if found is not None:
+                needed, failed = found
+            elif size == 1 or time.process_time() > end:
+                break
             else:
-                if size == 1:
-                    break
                 size = max(1, size // 2)
         print("  needed:", "; ".join(map(str, needed)) or "nothing")
         print("\n".join(f"  {line}" for line in failed.trace[-TRACE_LINES:]), flush=True)
+
+    def _without(
+        self, seed: int, needed: list[Event], size: int, check: str, hours: float, end: float
+    ) -> tuple[list[Event], Outcome] | None:
+        """Return fewer events, by ``size``, with which the seed fails at the same ``check``; None: there are none, or the time is over."""
+        for at in range(0, len(needed), size):
+            if time.process_time() > end:
+                return None
+            fewer = needed[:at] + needed[at + size :]
+            outcome = self.once(seed, fewer, hours)
+            if outcome.fault.startswith(check):
+                return fewer, outcome
+        return None
 
     @staticmethod
     def _tell(number: int, count: int, took: float, hours: float) -> None:
