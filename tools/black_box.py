@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from base.files import write_atomically
+from tools.marked_table import TableError, table_of
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "mutation.md"
 BEGIN, END = "<!-- black box: begin -->", "<!-- black box: end -->"
@@ -24,10 +25,6 @@ REPORTS, UPDATES = "reports", "updates"
 _ROW = re.compile(
     r"\| (\d{4}-\d\d-\d\d) \| (\w+) \| ((?:reports|updates)[^|]*) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|"
 )
-
-
-class BlackBoxError(Exception):
-    """The document has no table, or one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +57,20 @@ class Row:
 
 
 def read(document: str) -> list[Row]:
-    """Return the rows of the document; raises BlackBoxError."""
+    """Return the rows of the document; raises TableError."""
     rows = []
     for line in _table(document).splitlines()[2:]:
         if line.startswith("| all |"):
             continue
         if (found := _ROW.fullmatch(line)) is None:
-            raise BlackBoxError(f"docs/mutation.md: no row of a proof: {line}")
+            raise TableError(f"docs/mutation.md: no row of a proof: {line}")
         day, commit, what, *numbers = found.groups()
         rows.append(Row(day, commit, what, *(int(number.replace(",", "")) for number in numbers)))
     return rows
 
 
 def with_row(document: str, row: Row) -> str:
-    """Return the document with one row more, and the totals of all; raises BlackBoxError."""
+    """Return the document with one row more, and the totals of all; raises TableError."""
     return document.replace(_table(document), render([*read(document), row]))
 
 
@@ -83,7 +80,7 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def add(what: str, count: int, cuts: int, kills: int, wrong: int, seconds: float) -> Row:
-    """Write a row of a run that has just ended into docs/mutation.md; return it. Raises BlackBoxError, OSError."""
+    """Write a row of a run that has just ended into docs/mutation.md; return it. Raises TableError, OSError."""
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     row = Row(day, _commit(), what, count, cuts, kills, wrong, round(seconds))
     write_atomically(DOCUMENT, with_row(DOCUMENT.read_text("utf-8"), row).encode())
@@ -109,11 +106,7 @@ def _joined(numbers: Iterable[int]) -> str:
 
 
 def _table(document: str) -> str:
-    _, begun, rest = document.partition(BEGIN + "\n")
-    table, ended, _ = rest.partition("\n" + END)
-    if not begun or not ended or not table.startswith(HEAD):
-        raise BlackBoxError(f"docs/mutation.md: no table between {BEGIN} and {END}")
-    return table
+    return table_of(document, "docs/mutation.md", (BEGIN, END), HEAD)
 
 
 def _commit() -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tools import black_box
-from tools.black_box import BlackBoxError, Row, read, render, with_row
+from tools.black_box import Row, read, render, with_row
+from tools.marked_table import TableError
 
 REPORTS = Row("2026-11-27", "83e72de2", "reports, coap", 1_000_000, 11_234, 120, 0, 2_700)
 MORE = Row("2026-11-28", "83e72de2", "reports, mqtt", 500, 6, 0, 2, 30)
@@ -41,7 +42,7 @@ def test_rows_are_read_as_they_were_written_and_each_kind_has_its_sum() -> None:
     ],
 )
 def test_a_table_that_cannot_be_read_is_told(document: str, told: str) -> None:
-    with pytest.raises(BlackBoxError, match=told.replace("|", r"\|")):
+    with pytest.raises(TableError, match=told.replace("|", r"\|")):
         with_row(document, UPDATES)
 
 

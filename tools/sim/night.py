@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tools.marked_table import TableError
 from tools.processes import ended_by_signals
-from tools.sim.nights import Night, NightsError, next_seed, read, with_night
+from tools.sim.nights import Night, next_seed, read, with_night
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "simulation.md"
 # Days of one process, and seconds that each may take on a machine that is busy with other things.
@@ -138,7 +139,7 @@ def main(words: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
         parser.error("days, jobs, hours and minutes: expected more than 0")
     try:
         first = next_seed(read(document.read_text("utf-8")), options.hours)
-    except (OSError, NightsError) as error:
+    except (OSError, TableError) as error:
         parser.error(str(error))
     count, size = (
         max(1, round(options.days * 24 / options.hours)),

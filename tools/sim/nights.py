@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tools.marked_table import TableError, table_of
+
 BEGIN, END = "<!-- nights: begin -->", "<!-- nights: end -->"
 HEAD = (
     "| begun | commit | seeds | of hours | agent-days | failed | CPU a day |\n"
@@ -17,10 +19,6 @@ HEAD = (
 _ROW = re.compile(
     r"\| (\d{4}-\d\d-\d\d) \| (\w+) \| (\d+) to (\d+) \| ([\d.]+) \| [\d.,]+ \| ([\d, ]*) \| ([\d.]+) s \|"
 )
-
-
-class NightsError(Exception):
-    """The document has no table, or one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +57,14 @@ class Night:
 
 
 def read(document: str) -> list[Night]:
-    """Return the nights of the document; raises NightsError."""
+    """Return the nights of the document; raises TableError."""
     nights = []
     for line in _table(document).splitlines()[2:]:
         found = _ROW.fullmatch(line)
         if found is None and line.startswith("| all |"):
             continue
         if found is None:
-            raise NightsError(f"docs/simulation.md: no row of a night: {line}")
+            raise TableError(f"docs/simulation.md: no row of a night: {line}")
         day, commit, first, last, hours, failed, cpu = found.groups()
         seeds = tuple(int(seed) for seed in failed.split(", ") if seed != "0")
         bare = Night(day, commit, int(first), int(last), float(hours), seeds, 0.0)
@@ -77,7 +75,7 @@ def read(document: str) -> list[Night]:
 
 
 def with_night(document: str, night: Night) -> str:
-    """Return the document with one night more, and the total of all; raises NightsError."""
+    """Return the document with one night more, and the total of all; raises TableError."""
     table = _table(document)
     return document.replace(table, render([*read(document), night]))
 
@@ -96,8 +94,4 @@ def next_seed(nights: Sequence[Night], hours: float) -> int:
 
 
 def _table(document: str) -> str:
-    _, begun, rest = document.partition(BEGIN + "\n")
-    table, ended, _ = rest.partition("\n" + END)
-    if not begun or not ended or not table.startswith(HEAD):
-        raise NightsError(f"docs/simulation.md: no table between {BEGIN} and {END}")
-    return table
+    return table_of(document, "docs/simulation.md", (BEGIN, END), HEAD)

@@ -9,16 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tools.marked_table import TableError, table_of
+
 BEGIN, END = "<!-- planted: begin -->", "<!-- planted: end -->"
 HEAD = "| bug | looked for by | found as | commit |\n| --- | --- | --- | --- |"
 NOT_FOUND = "**not found**"
 # Of what is told of a finding.
 HOW_LENGTH = 160
 _SEED = re.compile(r"seed (\d+) fails")
-
-
-class TableError(Exception):
-    """The document has no table, or one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,7 @@ def render(names: Iterable[str], rows: Mapping[str, Row]) -> str:
 
 def of_page(document: str) -> str:
     """Return the document's table; raises TableError."""
-    _, begun, rest = document.partition(BEGIN + "\n")
-    table, ended, _ = rest.partition("\n" + END)
-    if not begun or not ended or not table.startswith(HEAD):
-        raise TableError(f"docs/simulation.md: no table between {BEGIN} and {END}")
-    return table
+    return table_of(document, "docs/simulation.md", (BEGIN, END), HEAD)
 
 
 def with_rows(document: str, names: Iterable[str], rows: Mapping[str, Row]) -> str:

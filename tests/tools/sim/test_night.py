@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tools.marked_table import TableError
 from tools.sim import night
 from tools.sim.night import Batch, batches, main, run_batch
-from tools.sim.nights import BEGIN, END, HEAD, Night, NightsError, next_seed, read, with_night
+from tools.sim.nights import BEGIN, END, HEAD, Night, next_seed, read, with_night
 
 EMPTY = f"before\n\n{BEGIN}\n{HEAD}\n{END}\n\nafter | all |\n"
 FIRST = Night("2026-11-27", "0123abcd", 1, 40, 24.0, (), 160.0)
@@ -47,7 +48,7 @@ def test_the_next_night_begins_behind_the_last_of_so_many_hours() -> None:
     ["", f"{BEGIN}\n{HEAD}\n", f"{BEGIN}\n| a |\n{END}", f"{BEGIN}\n{HEAD}\n| 2026 | x |\n{END}"],
 )
 def test_a_document_without_its_table_is_refused(document: str) -> None:
-    with pytest.raises(NightsError, match=r"docs/simulation\.md: no "):
+    with pytest.raises(TableError, match=r"docs/simulation\.md: no "):
         with_night(document, FIRST)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.marked_table import TableError
 from tools.sim.invariants import END_CHECKS, STEP_CHECKS
 from tools.sim.planted import PLANTS
-from tools.sim.planted_table import Row, TableError, of_page, read, render, with_rows
+from tools.sim.planted_table import Row, of_page, read, render, with_rows
 from tools.sim.repository import VERSIONS, Repository
 
 PAGE = Path(__file__).parents[3] / "docs" / "simulation.md"
