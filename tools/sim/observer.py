@@ -24,7 +24,7 @@ from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of
 from tools.sim.machine import Machine
 from tools.sim.open_api import Apps
-from tools.sim.promises import START_SECONDS, Promises, told_by
+from tools.sim.promises import FILES, START_SECONDS, Promises, told_by
 from tools.sim.reloading import has_taken
 from tools.sim.watching import WATCHED
 from tools.sim.web_keep import Keep
@@ -357,7 +357,10 @@ class Observer:
     def _is_loud(self, machine: Machine) -> bool:
         limits = self.promises.kept.get("volume_limits")
         sounds = machine.sounds
-        if limits is None or machine.agent is None or not sounds.device or sounds.stuck:
+        is_damaged = any(FILES["volume_limits"] in path for path in machine.damaged)
+        if limits is None or is_damaged or machine.agent is None:
+            return False
+        if not sounds.device or sounds.stuck:
             return False
         loudest = _loudest(limits)
         return sounds.level > loudest and not is_near(sounds.level, loudest)
