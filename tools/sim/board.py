@@ -14,6 +14,7 @@ from machine.errors import RefusedError, UnavailableError
 from machine.outputs import Outputs
 from machine.player import EndListener
 from resources.playing import deck
+from tools.sim.loop import LOOP
 from tools.sim.web_track import WebTrack
 
 # A title is loaded so soon, where nothing makes it slower; a player's answer and the word that a title has ended take so long.
@@ -22,6 +23,9 @@ LOAD_SECONDS, ANSWER_SECONDS, END_SECONDS = (0.02, 0.25), 0.002, (0.0, 0.15)
 SKIP_SECONDS = 1.0
 # As `machine.player.PLAY_SECONDS`.
 WEB_SECONDS = 7.5
+# Seconds until a place that a card has refused was written again: a store that could not be opened is tried each minute,
+# one that could be takes the next beat.
+PLACES_SECONDS = 65.0
 # Seconds in which a full battery is empty, and an empty one full.
 EMPTY_SECONDS, FULL_SECONDS = 4 * 3600.0, 2 * 3600.0
 
@@ -73,6 +77,7 @@ class Sounds:
         """Tracks that began behind the place at which they were left."""
         self.listeners: list[Callable[[], None]] = []
         self.hears: Hears | None = None
+        self._refused_at = -math.inf
 
     def length(self, source: str) -> float:
         """Return a track's seconds, the same at each time."""
@@ -81,6 +86,15 @@ class Sounds:
             short = random.Random(Path(source).stem).random()  # noqa: S311  # a simulation
             self.lengths[source] = 20.0 + 1200.0 * short**2
         return self.lengths[source]
+
+    def note_refusal(self) -> None:
+        """Note that the card is full, or read-only: the newest places may be in the process alone."""
+        self._refused_at = LOOP.now.time()
+
+    def end_of_process(self, *, is_refused: bool) -> None:
+        """Forget the places if the card refuses them now, or has done so and may not have been asked again since."""
+        if is_refused or LOOP.now.time() - self._refused_at < PLACES_SECONDS:
+            self.forget_places()
 
     def forget_places(self) -> None:
         """Know no longer where tracks were left: older places are on the card."""

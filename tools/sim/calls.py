@@ -52,6 +52,7 @@ class Mount:
         cut_at: the step at which the power goes; 0: it stays.
         full, read_only: what the disk refuses.
         on_cut: is called when the power goes.
+        on_refusal: is called when something was not written, as the disk is full or read-only.
         log: the calls, for a trace, if it is wanted.
     """
 
@@ -64,13 +65,15 @@ class Mount:
         self.cut_at = 0
         self.full = self.read_only = self.dead = False
         self.on_cut: Callable[[], None] = lambda: None
+        self.on_refusal: Callable[[], None] = lambda: None
         self.log: list[str] | None = None
         self.free_bytes = 1 << 30
         self.watch: Callable[[str, str], None] | None = None
 
     def let_go(self) -> None:
         """Hold nothing of its world any more, after its end: connections of SQLite may outlive that."""
-        self.dead, self.on_cut, self.watch, self.disk = True, lambda: None, None, Disk()
+        self.dead, self.watch, self.disk = True, None, Disk()
+        self.on_cut = self.on_refusal = lambda: None
 
     def relative(self, path: str) -> PurePosixPath:
         """Return a path below the root."""
@@ -94,10 +97,10 @@ class Mount:
         """Raise what the disk says to a change: OSError, or PowerCut after the end."""
         if self.dead:
             raise PowerCut
-        if self.read_only:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
-        if self.full and needs_room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        refused = errno.EROFS if self.read_only else errno.ENOSPC if self.full and needs_room else 0
+        if refused:
+            self.on_refusal()
+            raise OSError(refused, os.strerror(refused), path)
 
     def parent(self, path: str) -> tuple[Folder, str]:
         """Return the folder of a path and its name there."""

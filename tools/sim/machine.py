@@ -220,6 +220,7 @@ class Machine:
         self._booted_at = self.on.loop.time()
         self._boot_id = f"boot-{self.name}-{self.boots}"
         self.mount.on_cut = functools.partial(self.lose_power, "power cut at a call")
+        self.mount.on_refusal = self.sounds.note_refusal
         self.start()
 
     def start(self) -> None:
@@ -398,8 +399,7 @@ class Machine:
         if self.player is not None:
             self.player.note_left(killed=True)
             self.player.die()
-        if self.mount.full or self.mount.read_only:
-            self.sounds.forget_places()  # the newest were in this process alone
+        self.sounds.end_of_process(is_refused=self.mount.full or self.mount.read_only)
         self.buried += [self.agent, life, self._task]
         self.life = self.agent = self.player = self.wake_child = None
         self.in_memory = False

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from pathlib import Path
+
+import pytest
 
 from tests.tools.sim.test_loop import loop
 from tools.sim.board import SimPlayer, Sounds
+from tools.sim.calls import Mount
 from tools.sim.loop import SimLoop
 
 __all__ = ["loop"]
@@ -39,3 +43,36 @@ def test_a_place_moves_while_the_title_sounds_and_only_then(loop: SimLoop) -> No
 
     loop.run_until_complete(work())
     assert [round(place or 0.0) for place in places] == [15, 20, 20]
+
+
+def test_places_are_excused_by_a_card_that_has_refused_something_until_it_was_asked_again(
+    loop: SimLoop, tmp_path: Path
+) -> None:
+    sounds = Sounds(random.Random(1))
+    mount = Mount(str(tmp_path))
+    mount.on_refusal = sounds.note_refusal
+    known: list[bool] = []
+
+    def end(*, is_refused: bool = False) -> None:
+        sounds.left = {"a.mp3": 60.0}
+        sounds.end_of_process(is_refused=is_refused)
+        known.append(sounds.left == {"a.mp3": 60.0})
+
+    def refuse(fault: str) -> None:
+        setattr(mount, fault, True)
+        with pytest.raises(OSError, match="file"):
+            mount.admit(str(tmp_path / "file"), needs_room=True)
+        setattr(mount, fault, False)
+
+    async def work() -> None:
+        end()
+        end(is_refused=True)
+        for fault in ("full", "read_only"):
+            refuse(fault)
+            await asyncio.sleep(60)
+            end()
+            await asyncio.sleep(10)
+            end()
+
+    loop.run_until_complete(work())
+    assert known == [True, False, False, True, False, True]
