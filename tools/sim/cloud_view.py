@@ -24,6 +24,7 @@ def see_cloud(world: World, view: View) -> None:
     world.rollouts.look()
     view.pruned = cloud.prune_faults
     view.rollouts = world.rollouts.broken
+    view.log_ins = world.log_ins.broken
     view.tokens = world.observer.apps.tokens.broken
 
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tools.sim import cloud_side, machine_side, web_side
+from tools.sim import cloud_side, log_ins, machine_side, web_side
 from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.faults import for_a_while
@@ -79,7 +79,9 @@ happening("wake process")(trouble)
 happening("crowd")(crowd)
 happening("adders")(adders)
 happening("forged")(forged)
-HAPPENINGS.update({**cloud_side.HAPPENINGS, **machine_side.HAPPENINGS, **web_side.HAPPENINGS})
+HAPPENINGS.update({
+    **cloud_side.HAPPENINGS, **machine_side.HAPPENINGS, **web_side.HAPPENINGS, **log_ins.HAPPENINGS,
+})  # fmt: skip
 
 
 # The parents, by the open API's way.

@@ -82,7 +82,7 @@ class View:
         tries: starts of a version in a row that never confirms itself.
         asked: looks for a name, and requests for packages, in the worst minute.
         broken: what was answered as done and is not so.
-        tokens: what was wrong with an app's access tokens.
+        tokens: what was wrong with an app's access tokens; ``log_ins``: with who was let in, and who had to wait.
         served: what was wrong with packages that the cloud served, and with stores that it opened.
         pruned: what the cloud has deleted too early or too late, or taken beyond a device's share.
         rollouts: what was wrong with versions that go to their machines by phases.
@@ -128,6 +128,7 @@ class View:
     asked: tuple[int, int] = (0, 0)
     broken: Sequence[str] = ()
     tokens: Sequence[str] = ()
+    log_ins: Sequence[str] = ()
     rollouts: Sequence[str] = ()
     pruned: Sequence[str] = ()
     served: Sequence[str] = ()
@@ -250,6 +251,11 @@ def tokens_are_kept(view: View) -> str | None:
     return view.tokens[0] if view.tokens else None
 
 
+def guesses_are_held_back(view: View) -> str | None:
+    """Few wrong passwords are looked at, whoever has the right one gets in, and nobody's guesses keep a family out where it is known."""
+    return view.log_ins[0] if view.log_ins else None
+
+
 def rollouts_keep_their_phases(view: View) -> str | None:
     """No machine outside of the open phases is reached, what is stopped begins nothing, each order has one true end."""
     return view.rollouts[0] if view.rollouts else None
@@ -315,7 +321,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
-    the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, rollouts_keep_their_phases,
+    the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, guesses_are_held_back, rollouts_keep_their_phases,
     what_is_kept_is_bounded, damage_is_told,
     settings_are_taken,
 )  # fmt: skip

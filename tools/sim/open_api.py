@@ -29,6 +29,8 @@ from tools.sim.tokens import PASSWORD, USER, Tokens, cheap_hash
 SEND = "/v1/device/control/send"
 # Seconds until an app has an answer: the machine has ten, and a busy store some.
 ANSWER_SECONDS = 13.0
+# From where the app asks.
+APP_ADDRESS = "10.9.9.9"
 # Requests that somebody has listened to, and sends again later.
 HEARD = 20
 
@@ -127,8 +129,9 @@ class OpenApi:
         headers: Sequence[tuple[bytes, bytes]],
         body: bytes = b"",
         query: str = "",
+        address: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Answer any request; return the messages of ASGI."""
+        """Answer any request, from an ``address``; return the messages of ASGI."""
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -140,7 +143,7 @@ class OpenApi:
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
             "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
-            "headers": [(b"host", b"cloud.test"), *headers], "client": ("10.9.9.9", 40_000),
+            "headers": [(b"host", b"cloud.test"), *headers], "client": (address or APP_ADDRESS, 40_000),
             "server": ("cloud.test", 80),
         }  # fmt: skip
         await self._app(scope, receive, send)

@@ -158,6 +158,10 @@ PLANTS = (
     Plant("a story goes on at another place than where it broke off", "resources.online.story", "        return response, response.start if old.size is not None else at", "        return response, max(0, at - 64)", "seeds"),
     Plant("a record that is damaged ends the agent", "resources.record", "        except (OSError, WireError) as error:\n", "        except OSError as error:\n", "seeds"),
     Plant("a damaged record takes the one beside it along", "resources.record", "        except (OSError, WireError) as error:\n", "        except (OSError, WireError) as error:\n            __import__('pathlib').Path(self._path).with_name('child_lock.json').unlink(missing_ok=True)\n", "seeds"),
+    Plant("a wrong password is not counted where it came from", "staging.throttle", "        self._pairs.count(pair)\n", "", "seeds"),
+    Plant("nobody remembers where a family has logged in", "staging.log_ins", "            known = found.known_at is not None\n", "            known = False\n", "seeds"),
+    Plant("a wait is told that is too short", "staging.log_ins", 'ThrottledError("too many tries to log in", wait)', 'ThrottledError("too many tries to log in", wait / 2)', "seeds"),
+    Plant("a right password takes back what others have guessed", "staging.throttle", "            self._names.refund(account)\n", "            self._names.forget(account)\n", "seeds"),
 )  # fmt: skip
 
 

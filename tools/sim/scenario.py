@@ -62,6 +62,8 @@ ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
 RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.03, 4.0
 # A cloud whose files may be damaged looks at them: few have that.
 DAMAGE = {"cloud bit flip": 6}
+# Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
+LOG_INS = {"guesses": 10, "family logs in": 16}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 
 
@@ -96,7 +98,7 @@ def scenario(
     for group, of_group in groups.items():
         events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
-    for group, of_group in {"rollouts": ROLLOUT, "damage": DAMAGE}.items():
+    for group, of_group in {"rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS}.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     part = HALF if density > DENSE else RARE_PART_OF_DAYS
     for group, of_group in {"web": WEB, "rot": ROT}.items():

@@ -109,22 +109,13 @@ class Tokens:
 
     async def renew(self, api: OpenApi) -> bool:
         """Ask the family for another token, by the page of consent; return whether there is one."""
-        query = urlencode({
-            "client_id": self.key.app_id, "response_type": "token", "redirect_uri": DOCUMENT_REDIRECT,
-            "scope": "", "state": "sim",
-        })  # fmt: skip
+        query = _query(self.key.app_id)
         status, headers = _head(await api.call("GET", AUTHORIZE, (), query=query))
         if status != 200:
             self._refused("shown", status)
             return False
         csrf = headers.get("set-cookie", "").partition("=")[2].partition(";")[0]
-        form = {"csrf": csrf, "answer": "allow", "user": USER, "password": PASSWORD}
-        told = [
-            (b"content-type", b"application/x-www-form-urlencoded"),
-            (b"cookie", f"story-authorize={csrf}".encode()),
-        ]
-        body = urlencode(form).encode()
-        status, headers = _head(await api.call("POST", AUTHORIZE, told, body, query))
+        status, headers = await consent(api, self.key.app_id, (USER, PASSWORD), csrf=csrf)
         given = parse_qs(urlsplit(headers.get("location", "")).fragment)
         if status != 302 or "access_token" not in given:
             self._refused("answered", status)
@@ -149,6 +140,31 @@ class Tokens:
                     return
             await sleep(PAUSE_SECONDS)
         self.broken.append("an app that asked for another token did not get on")
+
+
+def _query(app_id: int) -> str:
+    return urlencode({
+        "client_id": app_id, "response_type": "token", "redirect_uri": DOCUMENT_REDIRECT, "scope": "", "state": "sim",
+    })  # fmt: skip
+
+
+async def consent(
+    api: OpenApi,
+    app_id: int,
+    login: tuple[str, str],
+    *,
+    csrf: str = 43 * "c",
+    address: str | None = None,
+) -> tuple[int, dict[str, str]]:
+    """Log in with a name and a password at the page of consent, from ``address``, and consent; return the answer's status and headers."""
+    user, password = login
+    form = {"csrf": csrf, "answer": "allow", "user": user, "password": password}
+    told = [
+        (b"content-type", b"application/x-www-form-urlencoded"),
+        (b"cookie", f"story-authorize={csrf}".encode()),
+    ]
+    body = urlencode(form).encode()
+    return _head(await api.call("POST", AUTHORIZE, told, body, _query(app_id), address))
 
 
 async def let_get_on(cloud: Cloud, tokens: Tokens) -> None:

@@ -27,6 +27,7 @@ from tools.sim.env import Env
 from tools.sim.hands_free import bind_wake_child, leave_listening
 from tools.sim.happenings import HAPPENINGS, go_to_bed, heal
 from tools.sim.invariants import end_faults, step_faults
+from tools.sim.log_ins import LogIns
 from tools.sim.loop import SimLoop
 from tools.sim.machine import Machine, Platform
 from tools.sim.net import Network
@@ -108,6 +109,7 @@ class World:
         self.machine.sounds.mixer_tells = seed % 2 == 0
         self.rollouts = Rollouts(self)
         self.observer = Observer(self)
+        self.log_ins = LogIns(self.loop.time, self.observer.count)
         self.outcome = Outcome()
         self.undo: dict[str, Callable[[], None]] = {}
         """What ends each fault that is under way."""
