@@ -12,8 +12,8 @@ from wire.numbered import EPOCH_PATTERN
 from wire.records import dataclass
 from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEYS_SYSTEM
 
-# Reported after every start; only the newest is kept.
-LATEST_ONLY = frozenset({KEY_DEVICE_INFO, KEY_PACKAGE_INFO})
+# Reported after every start: a newer one replaces those before it that wait (`replaces`).
+EACH_START = frozenset({KEY_DEVICE_INFO, KEY_PACKAGE_INFO})
 # Bytes of a row's JSON. The cloud takes 64 KiB a request, of which the rest of the report needs a few.
 BODY_MAX = 60_000
 COLUMNS = ("id", "key", "body", "size", "epoch", "number", "time", "crc")
@@ -66,6 +66,16 @@ class Row:
     def is_system(self) -> bool:
         """Whether it is on an update or on identity: such a report is never dropped."""
         return self.key in KEYS_SYSTEM
+
+
+def replaces(newer: Row, older: Row) -> bool:
+    """Return whether a report makes an older one that waits needless: both are of the same key in `EACH_START`.
+
+    Of ``package_info`` only one that says the same does: a cloud counts an update as a success by event 10 and the version
+    that ran then (device-protocol.md). A version that proved itself, and was left for the one before, must have been told.
+    """
+    same_key = newer.key == older.key
+    return same_key and (newer.key != KEY_PACKAGE_INFO or newer.body == older.body)
 
 
 def make_row(key: str, value: object, epoch: str, number: int, time: int | None) -> Row:

@@ -19,10 +19,10 @@ from agent.link.outbox_disk import Disk, DiskError
 from agent.link.outbox_file import ONCE_LIMIT, OutboxFile, Sweep
 from agent.link.outbox_held import FIRST_ID, Held, Memory
 from agent.link.outbox_lanes import Lanes
-from agent.link.outbox_rows import LATEST_ONLY, BadRowError, Row, make_row
+from agent.link.outbox_rows import EACH_START, BadRowError, Row, make_row, replaces
 from wire.errors import show
 from wire.records import dataclass
-from wire.reports import KEY_TROUBLE, KEYS_SYSTEM
+from wire.reports import KEY_PACKAGE_INFO, KEY_TROUBLE, KEYS_SYSTEM
 
 if TYPE_CHECKING:
     from agent.link.outbox_salvage import Salvaged
@@ -214,7 +214,7 @@ class Store:
 
     def _put(self, row: Row, once: str | None) -> bool:
         """Store a report, else hold it in memory; return whether it is on the disk."""
-        drop = self._lanes.of_key(row.key) if row.key in LATEST_ONLY else []
+        drop = self._replaced(row) if row.key in EACH_START else []
         try:
             self._store([(row, once)], drop)
         except DiskError:
@@ -226,6 +226,17 @@ class Store:
             return False
         self._trim(row.size)
         return True
+
+    def _replaced(self, row: Row) -> list[int]:
+        """Return the ids of the reports that ``row`` makes needless; a version that cannot be read stays."""
+        ids = self._lanes.of_key(row.key)
+        if row.key != KEY_PACKAGE_INFO:
+            return ids
+        held = self._memory.held
+        rows = {row_id: held[row_id].row for row_id in ids if row_id in held}
+        with contextlib.suppress(DiskError):
+            rows |= self._read([row_id for row_id in ids if row_id < FIRST_ID])
+        return [row_id for row_id in rows if replaces(row, rows[row_id])]
 
     def _store(self, new: Sequence[tuple[Row, str | None]], drop: Sequence[int] = ()) -> None:
         """Write ``new`` and what memory holds, and delete what is delivered; raises DiskError."""

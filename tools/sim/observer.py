@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from agent.link.outbox_rows import Row, replaces
 from machine.outputs import is_near
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.steps import level_of, step_of
@@ -54,6 +55,7 @@ class Observer:
         self.world = world
         self.accepted: dict[tuple[str, int], str] = {}
         self.excused: dict[tuple[str, int], str] = {}
+        self._of_starts: dict[tuple[str, int], Row] = {}
         self.late: list[str] = []
         self.twice: list[str] = []
         """Orders that were carried out a second time, by whichever process."""
@@ -111,11 +113,11 @@ class Observer:
         """Count something for the totals."""
         self._counts[name] = self._counts.get(name, 0) + 1
 
-    def excuse(self, key: str) -> None:
-        """Let earlier reports of ``key`` be missing: a newer one has taken their place in the outbox."""
-        self.excused.update(
-            {name: "replaced" for name, known in self.accepted.items() if known == key}
-        )
+    def excuse(self, newer: Row) -> None:
+        """Let earlier reports be missing that ``newer``, one of each start, has taken the place of in the outbox."""
+        gone = [name for name, row in self._of_starts.items() if replaces(newer, row)]
+        self.excused.update(dict.fromkeys(gone, "replaced"))
+        self._of_starts[str(newer.epoch), int(newer.number or 0)] = newer
 
     def note_fleeting(self, machine: Machine, report: tuple[str, int]) -> None:
         """Note that a report was stored, if it is in memory alone."""

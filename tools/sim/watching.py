@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent.link.outbox_rows import LATEST_ONLY
+from agent.link.outbox_rows import EACH_START
 from agent.link.outbox_store import Store
 from agent.voice.stream import LiveSender
 from resources.dispatch import Dispatch
@@ -42,8 +42,8 @@ def watch_promises() -> None:
         observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
         if observer is None or machine is None or machine.life is None or machine.mount.dead:
             return stored
-        if row.key in LATEST_ONLY:
-            observer.excuse(row.key)
+        if row.key in EACH_START:
+            observer.excuse(row)
         if stored and not machine.mount.dead:
             observer.accepted[row.epoch, row.number] = row.key
             observer.note_fleeting(machine, (row.epoch, row.number))

@@ -85,17 +85,21 @@ async def test_a_once_report_is_queued_once_also_after_delivery_and_restart(
     await again.close()
 
 
-async def test_of_identity_reports_only_the_newest_is_kept_in_its_place(outbox: Outbox) -> None:
-    await outbox.put("package_info", {"version": "1"})
-    await outbox.put("volume", 3)
-    await outbox.put("package_info", {"version": "2"})
-    await outbox.put("device_info", {})
-    assert await outbox.depth() == 3
-    keys = []
-    while (report := await head(outbox)) is not None:
-        keys.append(report.data)
-        await outbox.finish([report])
-    assert keys == [{"volume": 3}, {"package_info": {"version": "2"}}, {"device_info": {}}]
+async def test_of_what_each_start_reports_the_newest_replaces_those_that_say_the_same(
+    outbox: Outbox,
+) -> None:
+    """A version that proved itself must have been told, also when it was left for the one before while offline."""
+    for address, version in [("a", "1"), ("b", "1"), ("c", "2"), ("d", "2"), ("e", "1")]:
+        await outbox.put("device_info", {"ip": address})
+        await outbox.put("package_info", {"version": version})
+        await outbox.put("volume", address)
+    assert await outbox.depth() == 1 + 2 + 5
+    left = [report.data for report in await outbox.take(100) if report.key != "volume"]
+    assert left == [
+        {"package_info": {"version": "2"}},
+        {"device_info": {"ip": "e"}},
+        {"package_info": {"version": "1"}},
+    ]
 
 
 async def test_above_the_cap_the_oldest_data_points_go_and_nothing_else(path: Path) -> None:

@@ -170,6 +170,18 @@ def test_an_identity_report_that_is_replaced_on_a_full_disk_is_not_sent(disk: Ha
     assert disk.deliver_all() == [{"ip": 1999}]
 
 
+def test_a_version_that_ran_while_the_disk_was_full_is_told_beside_the_one_after_it(
+    disk: Hands,
+) -> None:
+    store = disk.open()
+    store.put("package_info", {"version": "1"})
+    disk.fill_disk()
+    for version in "12321":
+        store.put("package_info", {"version": version})
+    assert store.waiting == 3
+    assert disk.deliver_all() == [{"version": version} for version in "321"]
+
+
 def test_a_report_that_moves_to_the_disk_while_it_is_sent_is_not_sent_again(disk: Hands) -> None:
     store = disk.open()
     disk.fill_disk()
