@@ -36,6 +36,9 @@ class Hears(Protocol):
     def loads(self, source: str) -> None:
         """Hear that it is told to load a source."""
 
+    def knows(self, source: str) -> None:
+        """Hear which story from the web is loaded."""
+
     def loaded(self, source: str) -> None:
         """Hear that a source is loaded, or given up."""
 
@@ -178,6 +181,8 @@ class SimPlayer:
             if hears is not None:
                 hears.loaded(source)
         source = source if web is None else web.url
+        if web is not None and hears is not None:
+            hears.knows(source)
         self._web = web
         length, left = self._length_of(source), self.sounds.left.get(source, 0.0)
         if start > left + SKIP_SECONDS:

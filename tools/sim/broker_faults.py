@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 CLOUD = "cloud"
 # Seconds in which a broker hands over what came while a machine was away.
 HAND_OVER_SECONDS = 15.0
+# A worker is back within so many seconds.
+BEGIN_SECONDS = 20.0
 
 
 def _broker(world: World) -> BrokerProcess | None:
@@ -107,6 +109,26 @@ def _held_at_the_door(world: World, chance: float) -> None:
 def _cut_off(world: World, _chance: float) -> None:
     if _way_of_the_cloud(world) is not None:
         world.net.reset(CLOUD)
+
+
+@happening("broken off at its begin")
+def _broken_off_at_its_begin(world: World, _chance: float) -> None:
+    """Break a worker's connection off, and the next one as soon as the broker has let it in."""
+    broker = _broker(world)
+    if broker is None:
+        return
+    world.net.reset(CLOUD)
+    end = world.loop.time() + BEGIN_SECONDS
+
+    def look() -> None:
+        worker, name = world.cloud.worker, f"worker-{world.cloud.members.who}"
+        begins = worker is not None and not worker.ready.is_set()
+        if begins and _connection(broker, name) is not None:
+            world.net.reset(CLOUD)
+        elif world.loop.time() < end:
+            world.later(0.005, look)
+
+    world.later(0.1, look)
 
 
 @happening("cloud is half open")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # Two looks are a minute apart at most; a fade and a look of the machine's are within the rest.
 LISTENING_SECONDS = 150.0
 DAY = 86_400.0
+# The files with a day's measure and what was played of it, and with the time that its date is known by.
+OF_MEASURE = ("rules.json", "played.json", "time.json")
 
 
 class Forbidden:
@@ -38,7 +40,7 @@ class Forbidden:
     def note_by_hand(self, name: str, *, was_locked: bool) -> None:
         """Note that somebody in the room has changed something; ``was_locked``: also before."""
         is_locked = self._promises.kept.get("child_lock") == "True"
-        is_known = was_locked and is_locked and not self._machine.damaged
+        is_known = was_locked and is_locked and not self._has_damaged("child_lock")
         if is_known and name != "child_lock":
             self.broken.append(f"{name} was changed by hand, and the child lock is on")
 
@@ -62,7 +64,7 @@ class Forbidden:
         self._muted = [(each, size) for each, size in self._muted if each.size == size]
         passed, self._looked_at = now - self._looked_at, now
         measure = (self._promises.kept.get("rules", ""), (START + now) // DAY)
-        if measure != self._measure or self._machine.wall_offset or self._machine.damaged:
+        if measure != self._measure or self._is_measure_unknown():
             self._measure, self._sounded = measure, 0.0
         elif sounds:
             self._sounded += passed
@@ -72,3 +74,12 @@ class Forbidden:
                 f"played for {self._sounded:.0f} s, and {minutes} minutes are a day's"
             )
             self._sounded = 0.0
+
+    def _is_measure_unknown(self) -> bool:
+        """Return whether the machine has another day, or cannot keep what was played of it."""
+        machine = self._machine
+        refuses = machine.mount.full or machine.mount.read_only
+        return bool(machine.wall_offset) or refuses or self._has_damaged(*OF_MEASURE)
+
+    def _has_damaged(self, *names: str) -> bool:
+        return any(name in path for path in self._machine.damaged for name in names)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tools.sim import cloud_side, log_ins, machine_side, web_side
+from tools.sim import cloud_side, log_ins, machine_side, settings_side, web_side
 from tools.sim.clock import START
 from tools.sim.ears import speak
 from tools.sim.faults import for_a_while
@@ -79,9 +79,8 @@ happening("wake process")(trouble)
 happening("crowd")(crowd)
 happening("adders")(adders)
 happening("forged")(forged)
-HAPPENINGS.update({
-    **cloud_side.HAPPENINGS, **machine_side.HAPPENINGS, **web_side.HAPPENINGS, **log_ins.HAPPENINGS,
-})  # fmt: skip
+for part in (cloud_side, log_ins, machine_side, settings_side, web_side):
+    HAPPENINGS.update(part.HAPPENINGS)
 
 
 # The parents, by the open API's way.
@@ -144,12 +143,6 @@ def _bedtime(world: World, chance: float) -> None:
     hours = pick(chance * 7 % 1, 3, 23)
     begin, end = minute % DAY_MINUTES, (minute + hours * 60) % DAY_MINUTES
     by_app(world, "rules", f"quiet {show_minute(begin)}-{show_minute(end)}")
-
-
-@happening("short day")
-def _short_day(world: World, chance: float) -> None:
-    """Let the machine play for a few minutes more, or so many a day."""
-    by_app(world, "rules", pick(chance, "daily 1", "daily 2", "daily 4"))
 
 
 @happening("many orders")

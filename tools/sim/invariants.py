@@ -30,6 +30,8 @@ SETTINGS_SECONDS = 20.0
 TRIES_MAX = 3
 # Looks for the cloud's name, and requests for packages and their metadata, in a minute: waits double from half a second.
 NAMES_MAX, PAGES_MAX = 60, 240
+# Reports that a cloud without room could not take, in a minute: each link begins its waits anew.
+REFUSALS_MAX = 30
 # A machine that starts with a few percent takes so long to see it, to end its story and to switch off.
 HEED_SECONDS = 900.0
 # Of one process: what a queue, the state folder and the outbox's file may hold.
@@ -80,7 +82,7 @@ class View:
         lines: of the worse of their logs in its worst hour.
         waiting: requests that the cloud let wait for the machine, at the worst.
         tries: starts of a version in a row that never confirms itself.
-        asked: looks for a name, and requests for packages, in the worst minute.
+        asked: looks for a name, requests for packages, and reports that the cloud could not take, in the worst minute.
         broken: what was answered as done and is not so.
         tokens: what was wrong with an app's access tokens; ``log_ins``: with who was let in, and who had to wait.
         served: what was wrong with packages that the cloud served, and with stores that it opened.
@@ -125,7 +127,7 @@ class View:
     unlike_settings_since: float | None = None
     waiting: int = 0
     tries: int = 0
-    asked: tuple[int, int] = (0, 0)
+    asked: tuple[int, int, int] = (0, 0, 0)
     broken: Sequence[str] = ()
     tokens: Sequence[str] = ()
     log_ins: Sequence[str] = ()
@@ -235,9 +237,11 @@ def a_bad_version_is_left(view: View) -> str | None:
 
 def nobody_hammers(view: View) -> str | None:
     """What fails is tried again after a wait."""
-    names, pages = view.asked
+    names, pages, reports = view.asked
     if names > NAMES_MAX:
         return f"the cloud's name was looked up {names} times in a minute"
+    if reports > REFUSALS_MAX:
+        return f"the cloud could not take {reports} reports in a minute"
     return f"{pages} requests for packages in a minute" if pages > PAGES_MAX else None
 
 
@@ -338,10 +342,10 @@ class Ending:
         epochs: numbers that the cloud has, by epoch, as ranges.
         tasks: the updates in the cloud's store; none of one that was damaged.
         versions: what the machine may run.
-        bad: versions that do not start, or die again and again.
+        bad: versions that do not start, or die again and again; ``never``: those that do not start.
         online: whether link and cloud agree that it is there.
         waiting: reports that still wait.
-        newest: the cloud's newest values, ``values``: the machine's.
+        newest: the cloud's newest values, ``values``: the machine's, ``told``: the names of those that it must have told.
         cancelled: transactions of updates whose cancellation was answered as done.
         offered: how often each key was given to the outbox, and ``rows``: how often the cloud's history has it.
         damaged: files of the machine that had a bit flipped: what only they held may be gone, and no more.
@@ -355,10 +359,12 @@ class Ending:
     versions: Sequence[str] = ()
     task_versions: Mapping[int, str] = field(default_factory=dict)
     bad: Collection[str] = ()
+    never: Collection[str] = ()
     online: bool = False
     waiting: int = 0
     newest: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
+    told: Collection[str] = ()
     cancelled: Collection[str] = ()
     offered: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[str, int] = field(default_factory=dict)
@@ -418,18 +424,27 @@ def nothing_waits(ending: Ending) -> str | None:
     return f"{ending.waiting} reports wait still" if ending.waiting else None
 
 
+def _fault_of(task: Mapping[str, Any], version: str, ending: Ending) -> str | None:
+    """Return what is wrong with one update's end."""
+    if task["status"] not in {"SUCCESS", "FAILED"}:
+        return f"update {task['id']} to {version} is {task['status']} still"
+    finals = [
+        event for event, _ in task["lines"] if event is not None and event not in {0, 4, 5, 7}
+    ]
+    if len(finals) > 1 and not ending.has_damaged("outbox"):  # it holds what was told
+        return f"update {task['id']} ended {len(finals)} times: {finals}"
+    if task["status"] == "SUCCESS" and version in ending.never:
+        return f"update {task['id']} succeeded, and {version} never starts"
+    return None
+
+
 def updates_have_one_true_end(ending: Ending) -> str | None:
     """Each update has exactly one end, and it is true."""
     succeeded = None
     for task in ending.tasks:
         version = ending.task_versions.get(task["package"], "?")
-        if task["status"] not in {"SUCCESS", "FAILED"}:
-            return f"update {task['id']} to {version} is {task['status']} still"
-        finals = [
-            event for event, _ in task["lines"] if event is not None and event not in {0, 4, 5, 7}
-        ]
-        if len(finals) > 1 and not ending.has_damaged("outbox"):  # it holds what was told
-            return f"update {task['id']} ended {len(finals)} times: {finals}"
+        if (fault := _fault_of(task, version, ending)) is not None:
+            return fault
         if task["status"] == "SUCCESS":
             succeeded = version
     if ending.has_damaged(
@@ -449,6 +464,8 @@ def cloud_shows_the_machine(ending: Ending) -> str | None:
     if ending.has_damaged("outbox", CLOUD_STORE):
         return None
     for name, value in ending.values.items():
+        if name in ending.told and name not in ending.newest:
+            return f"{name} is {value!r}, and the cloud was never told"
         if name in ending.newest and ending.newest[name] != value:
             return f"{name} is {value!r}, and the cloud shows {ending.newest[name]!r}"
     return None

@@ -10,7 +10,9 @@ import os
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from machine.errors import UnavailableError
 from resources.playing.events import Stopped
+from resources.playing.last_wins import GivenUpError
 from resources.playing.orders import Add, Command, Jump, Order, Play, SetMode, starts_sound
 from resources.playing.queue import PlayMode
 from resources.playing.teller import Teller
@@ -131,6 +133,11 @@ class LastOrder:
             found = "nothing" if source is None else stem(source)
             self.broken.append(f"{wanted} was answered as done, and {found} is loaded")
 
+    def failed(self, order: Order, number: int, error: UnavailableError) -> None:
+        """Note that an order was given up: only a newer one that changes what plays may have done that."""
+        if number == self._newest and str(error) == str(GivenUpError()):
+            self.broken.append(f"{order} was given up for a newer order, and there is none")
+
     # Of the player.
 
     def loads(self, source: str) -> None:
@@ -140,6 +147,14 @@ class LastOrder:
         self._loading += 1
         if self._loading > 1:
             self.broken.append(f"{stem(source)} is loaded while another title is")
+        self._judge(source)
+
+    def knows(self, source: str) -> None:
+        """Hear which story from the web has begun to come: until then nobody knows it by its address at the relay."""
+        self._judge(source)
+
+    def _judge(self, source: str) -> None:
+        """Compare what is loaded with what was ordered last, and with what is to be repeated."""
         again, self._again = self._again, None
         is_free = self._done == self._newest  # else an order that came before the end is under way
         if again is not None and source != again and is_free:
@@ -194,6 +209,10 @@ def watch_teller(watching: Callable[[], LastOrder | None]) -> None:
         number = known.begin(order)
         try:
             await obey(self, order, reported=reported)
+        except UnavailableError as error:
+            if number and machine is not None and machine.life is not None:
+                known.failed(order, number, error)
+            raise
         finally:
             known.over(order)
         if number:

@@ -16,7 +16,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -312,7 +312,7 @@ class Machine:
 
     def _look_at_files(self, version: str | None) -> None:
         """Note how a version that starts differs from its package; a flipped bit may be in it."""
-        if version is None or self.damaged:
+        if version is None or any("releases" in path for path in self.damaged):
             return
         lib = release_folder(self.state, version) / "lib"
         for name, data in self.repository.contents[version].items():
@@ -438,13 +438,15 @@ class Machine:
             self._note_damage(found)
         self.flip = None
 
-    def rot(self, chance: float) -> None:
-        """Let a bit of one of its files be another one while it runs: the next who reads it from the card has that."""
-        disk = self.mount.disk
+    def rot(self, chance: float, of: Iterable[str] = ("",)) -> None:
+        """Let a bit of one of its files be another one while it runs, of one with a name ``of`` these: who reads it next from the card has that."""
+        disk, names = self.mount.disk, tuple(of)
         files = {
             path: node
             for path, node in disk.walk()
-            if isinstance(node, File) and disk.find(PurePosixPath(path[1:])) is node
+            if isinstance(node, File)
+            and disk.find(PurePosixPath(path[1:])) is node
+            and any(name in path for name in names)
         }
         sizes = {path: os.stat(self.mount.root + path).st_size for path in files}  # noqa: PTH116  # a text
         chosen = None if self.life is None or self.card_away else choose_bit(sizes, chance)

@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from tools.sim.faults import for_a_while
+from tools.sim.promises import FILES
 from tools.sim.reloading import change_settings
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ def card_away(world: World, chance: float) -> None:
     )
 
 
+def setting_rots(world: World, chance: float) -> None:
+    """Let a bit of one of the files with what the family has set be another one; the next process reads that."""
+    world.observer.count("faults")
+    world.machine.rot(chance, FILES.values())
+    world.later(READ_SECONDS, world.machine.kill)
+
+
 def bit_rot(world: World, chance: float) -> None:
     """Let a bit of one of the machine's own files be another one while it runs; every second time its next process reads that."""
     world.observer.count("faults")
@@ -45,6 +53,7 @@ def bit_rot(world: World, chance: float) -> None:
 
 HAPPENINGS = {
     "bit rot": bit_rot,
+    "setting rots": setting_rots,
     "restart": restart,
     "interrupt": interrupt,
     "reload": change_settings,

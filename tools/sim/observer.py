@@ -24,6 +24,7 @@ from tools.sim.forbidden import Forbidden
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of
 from tools.sim.machine import Machine
+from tools.sim.net import Asks
 from tools.sim.open_api import Apps
 from tools.sim.promises import FILES, START_SECONDS, Promises, told_by
 from tools.sim.reloading import has_taken
@@ -44,7 +45,7 @@ COUNT_STEPS = 25
 NEWS_SECONDS = 100.0
 # What a card has not given is asked for again within this.
 CARD_SECONDS = 75.0
-NAMES = ("volume", "play_mode", "child_lock", "rules", "volume_limits")
+NAMES = ("volume", "play", "play_mode", "child_lock", "rules", "volume_limits", "microphone")
 
 
 class Observer:
@@ -60,6 +61,9 @@ class Observer:
         self.twice: list[str] = []
         """Orders that were carried out a second time, by whichever process."""
         self._done: set[bytes] = set()
+        self._numbers: set[tuple[str, int]] = set()
+        self.refusals = Asks()
+        """Reports that the cloud could not take."""
         self.heard_mute: list[str] = []
         """When the microphone was open although it was told to be off, and had said so."""
         self.unheard: list[str] = []
@@ -123,6 +127,12 @@ class Observer:
         """Note that a report was stored, if it is in memory alone."""
         if machine.in_memory:
             self._fleeting.add(report)
+
+    def note_number(self, epoch: str, number: int) -> None:
+        """Note a new report's number: another one of it would be taken for a repeat."""
+        if (epoch, number) in self._numbers:
+            self.twice.append(f"report {number} of {epoch} was made a second time")
+        self._numbers.add((epoch, number))
 
     def note_done(self, request: Any) -> None:
         """Note that an order with a name of its own was carried out: another time is one too many."""
@@ -304,9 +314,9 @@ class Observer:
             self._worked_at = self.world.loop.time()
         return None if since is None else max(since, self._worked_at)
 
-    def _asked(self) -> tuple[int, int]:
+    def _asked(self) -> tuple[int, int, int]:
         names, pages, of_cloud = self.world.net.asks
-        return max(names.most, of_cloud.most), pages.most
+        return max(names.most, of_cloud.most), pages.most, self.refusals.most
 
     # What is told, and what was promised.
 
@@ -408,10 +418,12 @@ class Observer:
             bad=[
                 name for name, kind in machine.versions.items() if kind.crashes or kind.dies_after
             ],
+            never=[name for name, kind in machine.versions.items() if kind.crashes],
             online=cloud.gateway is not None and cloud.gateway.is_online(machine.name),
             waiting=self.waiting,
             newest=found.get("newest", {}),
             values=await self._values(),
+            told=self.promises.set_on_card,
             damaged=machine.damaged | cloud.files.damaged,
             cancelled=self.promises.cancelled,
             offered={} if machine.starts > EPOCHS_LIMIT or pruned else self.offered,

@@ -27,9 +27,15 @@ LAST_SECONDS, TIMER_SECONDS = 1.0, 60.0
 PLAYS_SECONDS = 2.0
 
 
-def by_hand(world: World, name: str, value: str, *, local: bool = True) -> None:
-    """Set a data point as a button does, or (not ``local``) as the family does at home, whom no child lock stops."""
-    _ask(world, lambda dispatch: dispatch.request("PUT", name, value, local=local))
+def nothing() -> None:
+    """Do nothing."""
+
+
+def by_hand(
+    world: World, name: str, value: str, *, local: bool = True, then: Callable[[], None] = nothing
+) -> None:
+    """Set a data point as a button does, or (not ``local``) as the family does at home, whom no child lock stops; ``then`` is done in the moment of the answer."""
+    _ask(world, lambda dispatch: dispatch.request("PUT", name, value, local=local), then)
 
 
 def at_home(world: World, name: str, value: str) -> None:
@@ -38,7 +44,7 @@ def at_home(world: World, name: str, value: str) -> None:
     _ask(world, lambda dispatch: dispatch.handle(request))
 
 
-def _ask(world: World, work: Callable[[Any], Any]) -> None:
+def _ask(world: World, work: Callable[[Any], Any], then: Callable[[], None] = nothing) -> None:
     machine = world.machine
     dispatch = getattr(machine.agent, "_dispatch", None)
     if dispatch is None or machine.life is None:
@@ -46,6 +52,7 @@ def _ask(world: World, work: Callable[[Any], Any]) -> None:
 
     async def ask() -> None:
         await work(dispatch)
+        then()
 
     context = contextvars.Context()
     context.run(CURRENT.set, machine.life)

@@ -162,6 +162,23 @@ PLANTS = (
     Plant("nobody remembers where a family has logged in", "staging.log_ins", "            known = found.known_at is not None\n", "            known = False\n", "seeds"),
     Plant("a wait is told that is too short", "staging.log_ins", 'ThrottledError("too many tries to log in", wait)', 'ThrottledError("too many tries to log in", wait / 2)', "seeds"),
     Plant("a right password takes back what others have guessed", "staging.throttle", "            self._names.refund(account)\n", "            self._names.forget(account)\n", "seeds"),
+    Plant("a pause is told and not done", "resources.playing.deck", "        self._paused = paused\n        await self.player.pause(paused=paused)\n", "        self._paused = paused\n", "seeds"),
+    Plant("what an order changes is never told", "resources.dispatch", "            await self._report_change(point)\n            if local:", "            if local:", "seeds"),
+    Plant("the link's end is remembered when it is back", "agent.link.reconnect", "        self.ended.clear()\n", "", "seeds"),
+    Plant("a report's number is used again if no disk took it", "agent.link.outbox_store", "            row_id = self._hold(Held(row, once))\n", "            self._number -= 1\n            row_id = self._hold(Held(row, once))\n", "seeds"),
+    Plant("a version proves itself without the cloud", "agent.updates.health", "        await registered.wait()\n", "        return\n", "seeds"),
+    Plant("a child who says nothing is listened to without an end", "agent.voice.states", "    State.WAITING: 5.0,", "    State.WAITING: 5000.0,", "seeds"),
+    Plant("quiet hours begin and end an hour late", "resources.times.rules", "    return moment.hour * 60 + moment.minute\n", "    return (moment.hour + 23) % 24 * 60 + moment.minute\n", "seeds"),
+    Plant("an old connection's end ends the new one", "staging.gateway.session", "        if self.by_uuid.get(session.identity.uuid) is not session:\n", "        if session.identity.uuid not in self.by_uuid:\n", "seeds"),
+    Plant("what the store has no room for is answered as taken", "staging.gateway.intake", "            if light is None:\n                raise\n            return light", "            return light or Applied(heard, 0, ())", "seeds"),
+    Plant("a new password leaves the tokens as they are", "staging.store.accounts", "    return grants.expire(session, Which(account_id=account.id), now)", "    return int(now < 0)", "seeds"),
+    Plant("one more request waits for a machine than may", "staging.gateway.session", "if self.waiting >= REQUEST_LIMIT:", "if self.waiting > REQUEST_LIMIT:", "seeds"),
+    Plant("any order moves the sleep timer", "resources.times.sleep_timer", "        if left <= 0 or self._clock() < self.pending.tapped_from:\n", "        if left <= 0:\n", "seeds"),
+    Plant("a sleep timer that was turned off ends the story", "resources.times.sleep_timer", "            case TimerKind.OFF:\n                self.pending = None\n", "            case TimerKind.OFF:\n                pass\n", "seeds"),
+    Plant("a microphone that is turned on is off after a cut", "machine.microphone_switch", "            self._path.unlink()\n            fsync_path(self._path.parent)\n", "            self._path.unlink()\n", "seeds"),
+    Plant("the volume's limit is one step too high", "resources.loudness.loudness", "            limit = level_of(self.loudest)\n", "            limit = level_of(self.loudest + 1)\n", "seeds"),
+    Plant("records are written without their lock", "resources.record", "        async with self._lock:\n            try:\n                await in_thread(_write, self._path, data)\n", "        async with asyncio.Lock():\n            try:\n                await in_thread(_write, self._path, data)\n", "seeds"),
+    Plant("an update's end is kept as told before it is", "ota.order.record", "        await self.reports(task).final(task.event, task.failure)\n        try:\n            await self.save(replace(task, reported=True))\n", "        try:\n            await self.save(replace(task, reported=True))\n            await self.reports(task).final(task.event, task.failure)\n", "seeds"),
 )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What orders were answered, and what follows from it: settings that stay, a volume that is in force, a sleep timer, updates that were cancelled.
 
-An order that is under way beside another one of its name, or that nobody was answered, promises nothing.
+An order that is under way beside another one of its name, or that nobody was answered, promises nothing by itself; once
+the last of several for a setting that stays is answered, that stays as it is then.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Promises:
         self._on_card: dict[str, str] = {}
         self._in_memory: dict[str, str] = {}
         self.broken: list[str] = []
+        self.set_on_card: set[str] = set()
+        """Data points that were set by an order that was answered as done, of a machine that has its card."""
         self.failed: list[str] = []
         """Orders whose handler ended by a bug."""
         self.cancelled: set[str] = set()
@@ -76,6 +79,9 @@ class Promises:
         self._numbers: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
         self._timer_ends: float | None = None
+        self._has_no_timer = True
+        self.are_rules_untouched = True
+        """Whether nobody has ordered any rules yet."""
         self._boots = 0
 
     @property
@@ -90,6 +96,8 @@ class Promises:
         self.touch()
         self._numbers[name] += 1
         self._under_way[name] += 1
+        self.are_rules_untouched &= name != "rules"
+        self._has_no_timer &= name != "sleep_timer"
         before = self.kept.pop(name, None)
         turns = self._machine.sounds.turns
         return Order(name, self._numbers[name], before, turns, self._under_way)
@@ -105,17 +113,24 @@ class Promises:
         others = sum(self._under_way[name] for name in names)
         return others == 1 and order.number == self._numbers[order.name]
 
+    def _is_last(self, order: Order) -> bool:
+        """Return whether all other orders of its name that came are answered: what it finds in force is what stays."""
+        return self._under_way[order.name] == 1 and order.process is self._under_way
+
     async def answered(self, order: Order, points: Any, text: str, code: int) -> None:
         """Note an order's answer, before whoever asked has it."""
         name, is_done = order.name, code == Code.CHANGED
         self.answers[f"{name} {'done' if is_done else 'not done'}"] += 1
+        if is_done and not self._machine.in_memory:
+            self.set_on_card.add(name)
         if code == Code.INTERNAL_SERVER_ERROR:
             self.failed.append(f"{name} {text}")
-        if name in KEPT and self.is_alone(order):
+        if name in KEPT and self._is_last(order):
             # A microphone that was turned off is off, whatever the card says; until when, the answer says.
-            before = None if name == "microphone" else order.before
+            is_newest = order.number == self._numbers[name]
+            before = order.before if is_newest and name != "microphone" else None
             value = await _told(points[name]) if is_done else before
-            if value is not None and self.is_alone(order):
+            if value is not None and self._is_last(order):
                 self.kept[name] = value
         elif name == "sleep_timer":
             self._note_timer(text, is_done=is_done)
@@ -140,6 +155,12 @@ class Promises:
         if is_done:
             self._timer_ends = self._now() + 60.0 * int(text) if text.isdigit() else None
             self._boots = self._machine.boots
+            self._has_no_timer = text == "off" and self._under_way["sleep_timer"] == 1
+
+    @property
+    def has_no_timer(self) -> bool:
+        """Whether there is no sleep timer for sure: none was ordered in this boot, or the last order was to turn it off."""
+        return self._has_no_timer
 
     @property
     def timer_ends(self) -> float | None:

@@ -45,15 +45,17 @@ ADDED = {
 }  # fmt: skip
 # Of stories from the web and their server, and of a card that wears out: in so many of all dense seeds.
 HALF = 0.5
-ROT = {"bit rot": 6}
-WEB = {"web story": 16, "web trouble": 6, "web edition": 1, "web name": 1}
+ROT = {"bit rot": 6, "setting rots": 6}
+WEB = {"web story": 16, "web trouble": 6, "web edition": 1, "web name": 1, "web crowd": 6}
 # Of the machine's process, and of its card; their chance is their own too.
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
+# Of what a family sets, and of a power cut in the moment of the answer; their chance is their own too.
+SETTINGS = {"set twice": 8, "cut at an answer": 3, "set at once": 4}
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {
     "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,
     "cloud is cut off": 8, "cloud is half open": 4, "cloud is away": 4, "broken off in an order": 6,
-    "held at the door": 6, "worker kill": 6,
+    "held at the door": 6, "worker kill": 6, "broken off at its begin": 4,
 }  # fmt: skip
 # Of the cloud's side; their chance is their own too.
 CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3, "flood": 2}
@@ -93,6 +95,7 @@ def scenario(
         "added": ADDED,
         "cloud": CLOUD,
         "process": PROCESS,
+        "settings": SETTINGS,
         **({"broker": BROKER} if by_mqtt else {}),
     }
     for group, of_group in groups.items():

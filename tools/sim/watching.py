@@ -8,11 +8,14 @@ from agent.link.outbox_rows import EACH_START
 from agent.link.outbox_store import Store
 from agent.voice.stream import LiveSender
 from resources.dispatch import Dispatch
+from staging.errors import StoreBusyError
+from staging.gateway.intake import Intake
 from staging.gateway.session import Session
 from tools.sim.clock import START
 from tools.sim.last_order import watch_teller
 from tools.sim.machine import CURRENT_MACHINE
 from tools.sim.promises import watch_orders
+from tools.sim.silence import watch_stops
 from wire.codes import Code
 
 if TYPE_CHECKING:
@@ -50,11 +53,43 @@ def watch_promises() -> None:
         return stored
 
     Store._put = noted_put  # type: ignore[method-assign]  # noqa: SLF001
+    _watch_numbers()
+    _watch_refusals()
     _watch_requests()
     _watch_utterances()
     _watch_waiting()
     watch_orders(WATCHED)
+    watch_stops(lambda: None if WATCHED.observer is None else WATCHED.observer.promises)
     watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
+
+
+def _watch_numbers() -> None:
+    """Note the number of each new report, also of one that no disk takes."""
+    new_row = Store._new_row  # noqa: SLF001
+
+    def noted_row(self: Store, key: str, value: object) -> Any:
+        row = new_row(self, key, value)
+        if WATCHED.observer is not None:
+            WATCHED.observer.note_number(str(row.epoch), int(row.number or 0))
+        return row
+
+    Store._new_row = noted_row  # type: ignore[method-assign]  # noqa: SLF001
+
+
+def _watch_refusals() -> None:
+    """Count the reports that the cloud could not take."""
+    apply = Intake.apply
+
+    async def noted_apply(self: Intake, session: Session, epoch: str | None, wanted: Any) -> Any:
+        try:
+            return await apply(self, session, epoch, wanted)
+        except StoreBusyError:
+            observer = WATCHED.observer
+            if observer is not None and session.identity.uuid == observer.machine.name:
+                observer.refusals.note(observer.world.loop.time())
+            raise
+
+    Intake.apply = noted_apply  # type: ignore[method-assign]
 
 
 def _watch_requests() -> None:

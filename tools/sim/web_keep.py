@@ -115,7 +115,8 @@ def order_story(world: World, name: str) -> None:
     if dispatch is None or machine.life is None:
         return
     life = machine.life
-    is_sound = not (machine.mount.full or machine.mount.read_only or machine.damaged)
+    is_damaged = any(FOLDER in path for path in machine.damaged)
+    is_sound = not (machine.mount.full or machine.mount.read_only or is_damaged)
     is_kept = is_sound and not machine.in_memory and is_kept_whole(machine, name)
 
     async def ask() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import random
 from typing import TYPE_CHECKING
 
 from tools.sim.faults import for_a_while
+from tools.sim.machine import TITLES
+from tools.sim.people import PLAYS_SECONDS, by_hand
 from tools.sim.web_keep import order_story
 from tools.sim.web_server import STORIES, TROUBLES
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 STORIES_MAX, HEARD_SECONDS = 4, 4.0
 # How often somebody orders a story while something is wrong, and how soon.
 MEANWHILE, MEANWHILE_SECONDS = 0.7, 1.0
+# A story is looked for on the web for about so long.
+FOUND_SECONDS = 1.0
 # Seconds that something is wrong with the server, at least and more.
 TROUBLE_SECONDS = (10.0, 120.0)
 
@@ -31,6 +36,17 @@ def web_story(world: World, chance: float) -> None:
 def _order(world: World, name: str) -> None:
     world.observer.promises.touch()
     order_story(world, name)
+
+
+def web_crowd(world: World, chance: float) -> None:
+    """Let somebody order a story from the web, and others a step or another title before that is found."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    by_hand(world, "play", rng.choice(TITLES), local=False)
+    world.later(PLAYS_SECONDS, functools.partial(_order, world, rng.choice(STORIES)))
+    for _ in range(rng.randint(1, 3)):
+        value = rng.choice(["next", "next", "previous", "stop", "pause", "resume", *TITLES[:2]])
+        at = PLAYS_SECONDS + rng.uniform(0.0, FOUND_SECONDS)
+        world.later(at, functools.partial(by_hand, world, "play", value, local=False))
 
 
 def web_trouble(world: World, chance: float) -> None:
@@ -67,4 +83,5 @@ HAPPENINGS = {
     "web trouble": web_trouble,
     "web edition": web_edition,
     "web name": web_name,
+    "web crowd": web_crowd,
 }

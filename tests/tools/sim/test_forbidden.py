@@ -11,7 +11,8 @@ from tools.sim.forbidden import Forbidden
 
 
 def make(**kept: str) -> tuple[Forbidden, Any]:
-    machine: Any = SimpleNamespace(wall_offset=0.0, damaged=set())
+    mount = SimpleNamespace(full=False, read_only=False)
+    machine: Any = SimpleNamespace(wall_offset=0.0, damaged=set(), mount=mount)
     promises: Any = SimpleNamespace(kept=kept)
     return Forbidden(machine, promises), machine
 
@@ -55,3 +56,33 @@ def test_a_machine_whose_clock_is_wrong_has_another_day() -> None:
     for minute in range(30):
         forbidden.look(60.0 * minute, sounds=True)
     assert forbidden.broken == []
+
+
+@pytest.mark.parametrize(
+    ("damaged", "is_broken"),
+    [("/playing.sqlite", True), ("/loudness.json", True), ("/played.json", False), ("/rules.json", False)],
+)  # fmt: skip
+def test_only_the_files_with_a_measure_excuse_what_was_played_beyond_it(
+    damaged: str,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    forbidden, machine = make(rules="daily 2")
+    machine.damaged.add(damaged)
+    for minute in range(7):
+        forbidden.look(60.0 * minute, sounds=True)
+    assert bool(forbidden.broken) is is_broken
+
+
+def test_a_card_that_refuses_keeps_no_measure() -> None:
+    forbidden, machine = make(rules="daily 2")
+    machine.mount.full = True
+    for minute in range(7):
+        forbidden.look(60.0 * minute, sounds=True)
+    assert forbidden.broken == []
+
+
+def test_another_damaged_file_does_not_open_a_child_lock() -> None:
+    forbidden, machine = make(child_lock="True")
+    machine.damaged.add("/rules.json")
+    forbidden.note_by_hand("volume", was_locked=True)
+    assert forbidden.broken == ["volume was changed by hand, and the child lock is on"]

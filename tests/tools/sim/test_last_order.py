@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from machine.errors import UnavailableError
+from resources.playing.last_wins import GivenUpError
 from resources.playing.orders import Add, Command, Jump, Order, Play, Seek
 from tools.sim.last_order import LastOrder
+from tools.sim.web_server import url_of
 
 ONE, TWO = "/media/story 01.mp3", "/media/story 02.mp3"
 
@@ -173,3 +176,24 @@ def test_what_was_added_may_be_gone_by_an_order_for_something_else(order: Order)
     world.orders.stopped()
     jump(world, 1)
     assert world.orders.broken == []
+
+
+def test_a_story_from_the_web_after_the_last_order_is_found_once_it_is_known_which_it_is() -> None:
+    world = World()
+    world.obey(Play("story 01"), ONE)
+    world.load("http://127.0.0.1:4000/token")
+    assert world.orders.broken == []
+    world.orders.knows(url_of("web-2"))
+    assert world.orders.broken == ["story 01 was ordered last, and web-2 is loaded"]
+
+
+def test_only_a_newer_order_may_take_the_place_of_one() -> None:
+    world = World()
+    older = world.orders.begin(Play("story 01"))
+    newer = world.orders.begin(Command.NEXT)
+    world.orders.failed(Play("story 01"), older, GivenUpError())
+    world.orders.failed(Command.NEXT, newer, UnavailableError("play: no sound device"))
+    assert world.orders.broken == []
+    world.orders.failed(Command.NEXT, newer, UnavailableError(str(GivenUpError())))
+    (told,) = world.orders.broken
+    assert told.endswith("was given up for a newer order, and there is none")

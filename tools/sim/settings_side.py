@@ -1,0 +1,80 @@
+"""What a family sets in a simulated world, by name (`tools.sim.scenario`): twice in a row, just before the power goes, and while a child plays on."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from tools.sim.machine import TITLES
+from tools.sim.people import by_app, by_hand
+
+if TYPE_CHECKING:
+    from tools.sim.world import World
+
+# What is set, and to what: all but the sleep timer stays over restarts. No quiet hours: the child has to be heard.
+VALUES: Mapping[str, Sequence[str]] = {
+    "play_mode": ("order", "repeat-one", "shuffle", "repeat-all"),
+    "volume_limits": ("max=15", "max=12", "max=8"),
+    "child_lock": ("false", "true"),
+    "rules": ("off", "daily 30", "daily 60"),
+    "microphone": ("false", "true"),
+    "sleep_timer": ("1", "2", "off"),
+}
+# A second thought comes so soon, at least and more: the first value is told by then, or is not.
+AGAIN_SECONDS = (2.0, 18.0)
+# Within so many seconds several set the same.
+AT_ONCE_SECONDS = 0.1
+# A child plays on so often, and so many seconds after each other.
+PLAYS_ON, PLAYS_SECONDS = 6, 50.0
+
+
+def set_twice(world: World, chance: float) -> None:
+    """Let an app set something to one value, and a little later to another."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    name = rng.choice([*VALUES])
+    first, second = rng.sample(VALUES[name], 2)
+    by_app(world, name, first)
+    soon = AGAIN_SECONDS[0] + rng.random() * AGAIN_SECONDS[1]
+    world.later(soon, functools.partial(by_app, world, name, second))
+
+
+def set_at_once(world: World, chance: float) -> None:
+    """Let several set the same at once, each to something else; later the process is killed, and has what was in force."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    name = rng.choice([*VALUES])
+    for _ in range(rng.randint(2, 4)):
+        give = functools.partial(by_hand, world, name, rng.choice(VALUES[name]), local=False)
+        world.later(rng.uniform(0.0, AT_ONCE_SECONDS), give)
+    if rng.random() < 0.5:
+        world.later(AGAIN_SECONDS[0], world.machine.kill)
+
+
+def cut_at_an_answer(world: World, chance: float) -> None:
+    """Let somebody at home set something, and the power go in the moment of the answer."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    name = rng.choice([*VALUES])
+    world.observer.count("faults")
+    by_hand(
+        world, name, rng.choice(VALUES[name]), local=False,
+        then=functools.partial(world.machine.lose_power, "power cut at an answer"),
+    )  # fmt: skip
+
+
+def short_day(world: World, chance: float) -> None:
+    """Let the machine play for a few minutes more, or so many a day; a child plays on all the same."""
+    rng = random.Random(chance)  # noqa: S311  # a simulation
+    by_app(world, "rules", rng.choice(["daily 1", "daily 2", "daily 4"]))
+    longest = sorted(TITLES, key=world.machine.sounds.length)[-3:]
+    for step in range(PLAYS_ON):
+        play = functools.partial(by_hand, world, "play", rng.choice(longest))
+        world.later(2.0 + step * PLAYS_SECONDS, play)
+
+
+HAPPENINGS = {
+    "set twice": set_twice,
+    "set at once": set_at_once,
+    "cut at an answer": cut_at_an_answer,
+    "short day": short_day,
+}
