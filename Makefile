@@ -114,7 +114,7 @@ NIGHT = --night $(if $(MINUTES),--minutes $(MINUTES))
 black-box: setup
 	@for link in coap mqtt; do $(BIN)/python -m tools.report_proof --reports $(or $(REPORTS),1000000) --devices 8 --together 50 --cut-bytes 22000 --kill-seconds 30 --link $$link $(NIGHT) && \
 	  $(BIN)/python -m tools.report_proof --link $$link && $(BIN)/python -m tools.command_proof --link $$link || exit 1; done
-	@for base in "" --before; do $(BIN)/python -m tools.kill_proof --updates $$(($(or $(UPDATES),500) / 2)) $$base $(NIGHT) || exit 1; done
+	@for base in "" --before; do $(BIN)/python -m tools.kill_proof --updates $$((($(or $(UPDATES),500) + 1) / 2)) $$base $(NIGHT) || exit 1; done
 
 lint: setup
 	$(BIN)/ruff format --check --quiet . || { echo "make test: some files are not formatted; run .venv/bin/ruff format ." >&2; exit 1; }

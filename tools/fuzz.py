@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 
+from tools.amounts import whole
 from tools.fuzz_machine import machine_targets
 from tools.fuzz_oscore import oscore_targets
 from tools.fuzz_staging import staging_targets
@@ -140,11 +141,11 @@ def fuzz(inputs: int, seed: int, tell: Callable[[str], None]) -> int:
 def main() -> int:
     """Run and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--inputs", type=int, default=1_100_000, metavar="N")
+    parser.add_argument("--inputs", type=whole(1), default=1_100_000, metavar="N")
     parser.add_argument(
-        "--cloud", type=int, default=0, metavar="N", help="and so many for the cloud's doors"
+        "--cloud", type=whole(0), default=0, metavar="N", help="and so many for the cloud's doors"
     )
-    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--seed", type=whole(0), default=int(time.time()))
     options = parser.parse_args()
     started = time.monotonic()
     bugs = fuzz(options.inputs, options.seed, print)

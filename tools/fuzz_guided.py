@@ -12,6 +12,7 @@ import argparse
 import base64
 import contextlib
 import hashlib
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -138,13 +139,19 @@ def main() -> int:
     if sys.argv[1:2] == ["--one"]:
         _feed(sys.argv[2:])
         return 0
+    from tools.amounts import amount  # noqa: PLC0415  # as the next one
     from tools.fuzz import TARGETS  # noqa: PLC0415  # the other process instruments them first
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hours", type=float, default=1.0, metavar="N")
+    parser.add_argument("--hours", type=amount(), default=1.0, metavar="N")
     parser.add_argument("--only", default="", metavar="TEXT", help="readers whose name has this")
     options = parser.parse_args()
     targets = [target for target in TARGETS if options.only in target.name]
+    if not targets:
+        names = ", ".join(target.name for target in TARGETS)
+        parser.error(f"--only: got {options.only!r}, expected a part of one of {names}")
+    if importlib.util.find_spec("atheris") is None:
+        parser.error("atheris is not there, expected as of `make fuzz HOURS=N`, which installs it")
     seconds = max(1, int(options.hours * 3600 / len(targets)))
     failed, total = 0, 0
     with tempfile.TemporaryDirectory(prefix="fuzz-") as work:

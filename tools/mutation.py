@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.test_house import TESTED_IN
+from tools.amounts import whole
 from tools.mutants import KINDS, Mutant, Place, changed, mutants, places
 from tools.mutation_tests import Ran
 from tools.mutation_tree import ROOT, Copy
@@ -114,17 +115,30 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--only", nargs="*", choices=SUBJECTS, default=list(SUBJECTS))
     parser.add_argument(
-        "--each", type=int, help=f"mutants of each subject ({EACH}), or of the kinds (all); 0: all"
+        "--each",
+        type=whole(0),
+        help=f"mutants of each subject ({EACH}), or of the kinds (all); 0: all",
     )
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=whole(0), default=1)
     parser.add_argument(
         "--kind", choices=KINDS, nargs="+", help="every place of these kinds, in the whole product"
     )
     parser.add_argument(
-        "--under", nargs="*", default=list(PRODUCT), help="files or folders, with --kind"
+        "--under",
+        nargs="*",
+        type=_of_the_tree,
+        default=list(PRODUCT),
+        help="files or folders, with --kind",
     )
     parser.add_argument("--write", type=Path, help="a file for the table")
     return parser.parse_args()
+
+
+def _of_the_tree(text: str) -> str:
+    path = (ROOT / text).resolve()
+    if not path.exists() or not path.is_relative_to(ROOT):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a file or folder of the tree")
+    return text
 
 
 def _source(file: str) -> str:

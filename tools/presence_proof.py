@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from staging.client import OpenApiClient
+from tools.amounts import whole
 from tools.bench import Bench, wait_online
 from tools.processes import BenchError
 
@@ -89,7 +90,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the proof; return the exit code."""
     parser = argparse.ArgumentParser(description="How soon it is known that a machine has gone.")
     parser.add_argument("--link", choices=["coap", "mqtt"], default="coap")
-    parser.add_argument("--times", type=int, default=2, metavar="N")
+    parser.add_argument("--times", type=whole(1), default=2, metavar="N")
     options = parser.parse_args(words)
     with tempfile.TemporaryDirectory(prefix="story-presence-") as folder:
         bench = Bench(Path(folder))

@@ -30,6 +30,7 @@ from staging.store.models import OtaTask
 from staging.store.order_rules import Status
 from staging.store.releases import StrategyType, Target
 from staging.times import now_ms
+from tools.amounts import whole
 from tools.machines import Machine, running
 from tools.postgresql import postgresql
 from tools.processes import BenchError, Service
@@ -264,7 +265,7 @@ def main() -> int:
         return serve(sys.argv[2], sys.argv[3], sys.argv[5:])
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
-    parser.add_argument("--devices", type=int, default=40)
+    parser.add_argument("--devices", type=whole(1), default=40)
     parser.add_argument("--only", default="")
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()

@@ -41,6 +41,7 @@ from staging.store.models import Device
 from staging.store.order_rules import Status
 from staging.store.releases import StrategyType, Target
 from staging.store.silent_orders import SILENT_PAUSE_MS
+from tools.amounts import whole
 
 PHASES = ("1%", "5%", "20%", "100%")
 SETTINGS = {"soak": 1800, "hours": 0.5, "open": 1000, "perMinute": 1000}
@@ -212,9 +213,9 @@ def _one(version: Version, seed: int, count: int) -> Result:
 def main() -> int:
     """Run the proof and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--seeds", type=int, default=100)
-    parser.add_argument("--first", type=int, default=0, metavar="N", help="the first seed (0)")
-    parser.add_argument("--devices", type=int, default=1000)
+    parser.add_argument("--seeds", type=whole(1), default=100)
+    parser.add_argument("--first", type=whole(0), default=0, metavar="N", help="the first seed (0)")
+    parser.add_argument("--devices", type=whole(1), default=1000)
     parser.add_argument("--only", choices=VERSIONS)
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from benchmarks.memory import memory
 from staging.client import OpenApiClient, OpenApiError
+from tools.amounts import amount, whole
 from tools.bench import Bench
 from tools.processes import BenchError, command
 from tools.pulse import PulseServer
@@ -187,8 +188,8 @@ class Soak:
 def main() -> int:
     """Run the soak and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=MINUTES)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--minutes", type=amount(), default=MINUTES)
+    parser.add_argument("--seed", type=whole(0), default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--write", type=Path, metavar="FILE")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="story-soak-") as folder, ExitStack() as stack:

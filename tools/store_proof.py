@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from staging.client import OpenApiClient, OpenApiError
+from tools.amounts import amount
 from tools.bench import AGENT_CONFIG, Bench
 from tools.processes import BenchError, command
 
@@ -171,7 +172,7 @@ class Proof:
 def main() -> int:
     """Run the proof and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--seconds", type=amount(), default=SECONDS)
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("store-proof: needs root, to mount a small disk", file=sys.stderr)

@@ -31,6 +31,7 @@ from audio.wav import read_wav
 from staging.client import OpenApiClient, OpenApiError
 from staging.recognition.model import missing_packages
 from tools import spoken
+from tools.amounts import whole
 from tools.bench import OPERATOR, USER, Bench, wait_online
 from tools.bench_machine import unmount_disk
 from tools.processes import BenchError, command
@@ -432,8 +433,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="The main job end to end.")
     parser.add_argument("--once", action="store_true", help="end after the tour")
     parser.add_argument("--data", type=Path, default=Path("run"), metavar="DIR")
-    parser.add_argument("--api-port", type=int, default=DEFAULT_API_PORT, metavar="N")
-    parser.add_argument("--device-port", type=int, default=DEFAULT_DEVICE_PORT, metavar="N")
+    parser.add_argument("--api-port", type=whole(1, 65535), default=DEFAULT_API_PORT, metavar="N")
+    parser.add_argument(
+        "--device-port", type=whole(1, 65535), default=DEFAULT_DEVICE_PORT, metavar="N"
+    )
     parser.add_argument("--mqtt", action="store_true", help="the device speaks MQTT, to a broker")
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -26,6 +26,7 @@ from staging.data_dir import DataDir, Endpoints, read_endpoints
 from staging.fleet.devices import MqttDevice
 from staging.store import Database, devices
 from staging.times import now_ms
+from tools.amounts import amount, whole
 from tools.postgresql import postgresql
 from tools.processes import BenchError, Service
 from transport.errors import TransportError
@@ -162,9 +163,9 @@ class Reporter:
 def main() -> int:
     """Run the proof and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--devices", type=int, default=200, metavar="N")
-    parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--kills", type=int, default=3)
+    parser.add_argument("--devices", type=whole(1), default=200, metavar="N")
+    parser.add_argument("--seconds", type=amount(), default=30.0)
+    parser.add_argument("--kills", type=whole(0), default=3)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, postgresql() as server:
         with server.connect() as connection:

@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import black_box
+from tools.amounts import amount, whole
 from tools.bench import Bench
 from tools.kill_proof.device import NEW, Device, SlotsDevice, enter_namespace
 from tools.kill_proof.images import Images, missing_programs
@@ -121,12 +122,14 @@ def main() -> int:
         default=InstallerKind.SLOTS.value,
     )
     parser.add_argument("--before", action="store_true", help="update from the version before")
-    parser.add_argument("--kills", type=int, help="at least so many (default: 300)")
-    parser.add_argument("--updates", type=float, default=math.inf, help="or so many updates")
-    parser.add_argument("--minutes", type=float, default=math.inf, help="begin none after so many")
+    parser.add_argument("--kills", type=whole(1), help="at least so many (default: 300)")
+    parser.add_argument("--updates", type=whole(1), default=math.inf, help="or so many updates")
+    parser.add_argument(
+        "--minutes", type=amount(), default=math.inf, help="begin none after so many"
+    )
     parser.add_argument("--night", action="store_true", help="add what was run to docs/mutation.md")
-    parser.add_argument("--jobs", type=int, default=2, help="updates at a time (default: 2)")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--jobs", type=whole(1), default=2, help="updates at a time (default: 2)")
+    parser.add_argument("--seed", type=whole(0), default=1, help="of the moments (default: 1)")
     options = parser.parse_args()
     enter_namespace()
     began = time.monotonic()

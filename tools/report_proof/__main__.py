@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 from tools import black_box
+from tools.amounts import amount, whole
 from tools.processes import ended_by_signals
 from tools.report_proof.proof import KILL_SECONDS, Proof
 from tools.report_proof.proxy import CUT_BYTES
@@ -30,21 +31,23 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--link", choices=["coap", "mqtt"], default="coap", help="the link to prove"
     )
-    parser.add_argument("--reports", type=int, default=2500, help="how many (default: 2500)")
-    parser.add_argument("--devices", type=int, default=1, help="that share them (default: 1)")
-    parser.add_argument("--together", type=int, default=1, help="reports put at once (default: 1)")
-    parser.add_argument("--cut-bytes", type=int, help="at most until a cut")
+    parser.add_argument("--reports", type=whole(1), default=2500, help="how many (default: 2500)")
+    parser.add_argument("--devices", type=whole(1), default=1, help="that share them (default: 1)")
     parser.add_argument(
-        "--kill-seconds", type=float, default=KILL_SECONDS[1], help="at most between two kills"
+        "--together", type=whole(1), default=1, help="reports put at once (default: 1)"
     )
-    parser.add_argument("--minutes", type=float, default=math.inf, help="put none after so many")
-    parser.add_argument("--seed", type=int, default=1, help="of the moments (default: 1)")
+    parser.add_argument("--cut-bytes", type=whole(CUT_BYTES[0] + 1), help="at most until a cut")
+    parser.add_argument(
+        "--kill-seconds",
+        type=amount(KILL_SECONDS[0], or_equal=True),
+        default=KILL_SECONDS[1],
+        help="at most between two kills",
+    )
+    parser.add_argument("--minutes", type=amount(), default=math.inf, help="put none after so many")
+    parser.add_argument("--seed", type=whole(0), default=1, help="of the moments (default: 1)")
     parser.add_argument("--write", type=Path, help="a file for the result")
     parser.add_argument("--night", action="store_true", help="add it to docs/mutation.md")
-    options = parser.parse_args()
-    if options.cut_bytes is not None and options.cut_bytes <= CUT_BYTES[0]:
-        parser.error(f"--cut-bytes: got {options.cut_bytes}, expected more than {CUT_BYTES[0]}")
-    return options
+    return parser.parse_args()
 
 
 def main() -> int:

@@ -6,10 +6,12 @@ has no part for, is counted as left out. Times are seconds since the first line.
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
 import tarfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from typing import Any
 NAME = "events.jsonl"
 # Bytes of the journal in a bundle, and days between two lines that are believed: a machine's clock may be set.
 SIZE_MAX, GAP_MAX = 8 * 1024 * 1024, 2 * 86400.0
+# Bytes of a whole bundle, unpacked: those of machines have a tenth of it.
+UNPACKED_MAX = 256 * 1024 * 1024
 # Seconds before a start at which the process before it is killed; the service manager takes about so long.
 RESTART_SECONDS = 2.0
 _TITLE = re.compile(r"title (\d{1,6})")
@@ -56,13 +60,25 @@ def read_bundle(path: Path) -> list[str]:
     if data[:2] != b"\x1f\x8b":
         return data[-SIZE_MAX:].decode("utf-8", "replace").splitlines()
     try:
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        # To its end: the checksum stands there, and lines of a damaged archive are no journal.
+        with gzip.open(io.BytesIO(data)) as packed:
+            archive = packed.read(UNPACKED_MAX + 1)
+        if len(archive) > UNPACKED_MAX:
+            raise ValueError(
+                f"{path}: more than {UNPACKED_MAX} bytes, expected an archive of story-agent diag"
+            )
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
             for info in tar:
-                file = tar.extractfile(info) if Path(info.name).name == NAME else None
-                if file is not None:
+                if (
+                    Path(info.name).name == NAME
+                    and info.isreg()
+                    and (file := tar.extractfile(info))
+                ):
                     return file.read(SIZE_MAX).decode("utf-8", "replace").splitlines()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise ValueError(f"{path}: no archive of story-agent diag: {error}") from error
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(
+            f"{path}: no archive of story-agent diag, or a damaged one: {error}"
+        ) from error
     raise ValueError(f"{path}: it has no {NAME}: made by an agent before the event journal")
 
 

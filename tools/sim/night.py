@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from base.files import write_atomically
+from tools.amounts import amount, whole
 from tools.marked_table import TableError
 from tools.processes import ended_by_signals
 from tools.sim.nights import Night, next_seed, read, with_night
@@ -130,13 +132,15 @@ def main(words: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--days", type=float, default=20_000.0, help="agent-days at most")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
-    parser.add_argument("--hours", type=float, default=24.0, help="that a seed simulates")
-    parser.add_argument("--minutes", type=float, default=600.0, help="begin nothing after so many")
+    parser.add_argument("--days", type=amount(), default=20_000.0, help="agent-days at most")
+    parser.add_argument(
+        "--jobs", type=whole(1), default=os.cpu_count() or 1, help="processes at a time"
+    )
+    parser.add_argument("--hours", type=amount(), default=24.0, help="that a seed simulates")
+    parser.add_argument(
+        "--minutes", type=amount(), default=600.0, help="begin nothing after so many"
+    )
     options = parser.parse_args(words)
-    if min(options.days, options.jobs, options.hours, options.minutes) <= 0:
-        parser.error("days, jobs, hours and minutes: expected more than 0")
     try:
         first = next_seed(read(document.read_text("utf-8")), options.hours)
     except (OSError, TableError) as error:
@@ -155,7 +159,7 @@ def main(words: Sequence[str] | None = None, document: Path = DOCUMENT) -> int:
         return 1
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     night = Night(day, _commit(), first, last, options.hours, failed, used.ru_utime + used.ru_stime)
-    document.write_text(with_night(document.read_text("utf-8"), night), "utf-8")
+    write_atomically(document, with_night(document.read_text("utf-8"), night).encode())
     print(night)
     return 1 if failed else 0
 

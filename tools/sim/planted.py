@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.amounts import whole
 from tools.sim.planted_table import NOT_FOUND, Row, of_page, read, render, with_rows
 
 PAGE = Path("docs/simulation.md")
@@ -279,6 +280,13 @@ def _is_whole(seed: str, *days: str) -> bool:
     return not _run(["tools.sim", "--seed", seed, *days], "").returncode
 
 
+def _write(file: Path, text: str) -> None:
+    """Replace a file as a whole: an interrupt or a full disk costs no row that is there."""
+    from base.files import write_atomically  # noqa: PLC0415  # a bug is put in before anything of the product's is imported
+
+    write_atomically(file, text.encode())
+
+
 class Search:
     """Looks for bugs one after another, and writes down each as soon as it is known."""
 
@@ -305,7 +313,7 @@ class Search:
         row = self.rows[plant.name] = Row(plant.name, plant.by, how or nothing, self._commit)
         names = [each.name for each in PLANTS]
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(render(names, self.rows) + "\n", "utf-8")
+        _write(self._file, render(names, self.rows) + "\n")
         return row
 
 
@@ -315,24 +323,26 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--only", default="", help="a part of the names")
-    parser.add_argument("--seeds", type=int, default=500, help="at most")
-    parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--seeds", type=whole(1), default=500, help="at most")
+    parser.add_argument("--first", type=whole(0), default=1, help="the first of them")
     parser.add_argument("--write", type=Path, default=Path("build/planted.md"), help="the rows")
     parser.add_argument("--anew", action="store_true", help="look for what is found there again")
     parser.add_argument("--page", action="store_true", help=f"put the rows into {PAGE}")
     options = parser.parse_args()
+    chosen = [plant for plant in PLANTS if options.only in plant.name]
+    if not chosen:
+        parser.error(f"--only: got {options.only!r}, expected a part of a bug's name")
     if options.anew:
         options.write.unlink(missing_ok=True)
     search = Search(options.write, PAGE)
     missed = 0
-    for plant in PLANTS:
-        if options.only in plant.name:
-            row = search.look(plant, options.first, options.seeds)
-            missed += not row.is_found
-            print(row, flush=True)
+    for plant in chosen:
+        row = search.look(plant, options.first, options.seeds)
+        missed += not row.is_found
+        print(row, flush=True)
     if options.page:
         names = [plant.name for plant in PLANTS]
-        PAGE.write_text(with_rows(PAGE.read_text("utf-8"), names, search.rows), "utf-8")
+        _write(PAGE, with_rows(PAGE.read_text("utf-8"), names, search.rows))
     return 1 if missed else 0
 
 

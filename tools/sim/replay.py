@@ -20,6 +20,7 @@ run_again_without_hash_seed()
 ENV = install()
 
 # Nothing of the product's may be imported before.
+from tools.amounts import amount, whole  # noqa: E402
 from tools.sim.journal import Plan, make_plan, read_bundle  # noqa: E402
 from tools.sim.logs import install_logs  # noqa: E402
 from tools.sim.replaying import events_of  # noqa: E402
@@ -35,8 +36,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("bundle", type=Path, help="the archive, or an events.jsonl")
-    parser.add_argument("--hours", type=float, default=24.0, help="the last of the journal")
-    parser.add_argument("--seed", type=int, default=1, help="of all that the journal does not say")
+    parser.add_argument("--hours", type=amount(), default=24.0, help="the last of the journal")
+    parser.add_argument(
+        "--seed", type=whole(0), default=1, help="of all that the journal does not say"
+    )
     options = parser.parse_args()
     try:
         plan = make_plan(read_bundle(options.bundle))
@@ -44,7 +47,11 @@ def main() -> int:
         print(f"replay: {error}", file=sys.stderr)
         return 2
     if not plan.steps and not plan.seconds:
-        print("replay: the journal says of nothing that can be done again", file=sys.stderr)
+        left_out = dict(plan.left_out) or "no line at all"
+        print(
+            f"replay: {options.bundle}: it says of nothing that can be done again: {left_out}",
+            file=sys.stderr,
+        )
         return 2
     return _run(plan, options.seed, options.hours * 3600)
 

@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 
+from tools.amounts import amount, whole
 from tools.sim.env import Env
 from tools.sim.logs import install_logs
 from tools.sim.scenario import Event, is_by_mqtt, scenario
@@ -28,20 +29,23 @@ COLLECT_HOURS = 0.05
 def main(env: Env, parser: argparse.ArgumentParser) -> int:
     """Run what the command line says; return the exit code."""
     parser.formatter_class = argparse.RawTextHelpFormatter
-    parser.add_argument("--seeds", type=int, default=100, help="how many")
-    parser.add_argument("--first", type=int, default=1, help="the first of them")
-    parser.add_argument("--seed", type=int, help="one seed, with its trace")
-    parser.add_argument("--hours", type=float, default=24.0, help="of each seed")
+    parser.add_argument("--seeds", type=whole(1), default=100, help="how many")
+    parser.add_argument("--first", type=whole(0), default=1, help="the first of them")
+    parser.add_argument("--seed", type=whole(0), help="one seed, with its trace")
+    parser.add_argument("--hours", type=amount(), default=24.0, help="of each seed")
     parser.add_argument("--verbose", action="store_true", help="the product's log too, with --seed")
     parser.add_argument("--stop", action="store_true", help="end with the first seed that fails")
     parser.add_argument(
-        "--settle", type=float, default=2400, help="seconds without faults at the end"
+        "--settle",
+        type=amount(or_equal=True),
+        default=2400.0,
+        help="seconds without faults at the end",
     )
     parser.add_argument(
-        "--density", type=float, default=1.0, help="how many times as often all happens"
+        "--density", type=amount(), default=1.0, help="how many times as often all happens"
     )
     parser.add_argument(
-        "--twice", type=int, default=0, help="run so many seeds again, which must be the same"
+        "--twice", type=whole(0), default=0, help="run so many seeds again, which must be the same"
     )
     parser.add_argument(
         "--link", default="", choices=("", "coap", "mqtt"), help="of all; else each seed's own"

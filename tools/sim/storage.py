@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools.amounts import whole
 from tools.sim.planted import plant_from_environment
 
 plant_from_environment()  # before the product's modules are imported
@@ -236,15 +237,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--length", type=int, default=3, help="operations in a sequence, at most")
+    parser.add_argument(
+        "--length", type=whole(1), default=3, help="operations in a sequence, at most"
+    )
     parser.add_argument("--only", default="", help="subjects, with commas")
-    parser.add_argument("--each", type=int, default=1, help="every N-th sequence")
-    parser.add_argument("--limit", type=int, default=400, help="states for each cut, at most")
+    parser.add_argument("--each", type=whole(1), default=1, help="every N-th sequence")
+    parser.add_argument("--limit", type=whole(1), default=400, help="states for each cut, at most")
     options = parser.parse_args()
+    chosen = options.only.split(",") if options.only else list(SUBJECTS)
+    if unknown := sorted({*chosen} - {*SUBJECTS}):
+        parser.error(f"--only: got {', '.join(unknown)}, expected some of {', '.join(SUBJECTS)}")
     logging.disable(logging.CRITICAL)
     gc.disable()
     bench, began, faults = Bench(), time.process_time(), 0
-    chosen = options.only.split(",") if options.only else list(SUBJECTS)
     for kind in chosen:
         total = Total()
         for names in itertools.islice(sequences(kind, options.length), 0, None, options.each):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
+import random
+import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +102,40 @@ def test_a_bundle_without_a_journal_says_so(tmp_path: Path) -> None:
     (tmp_path / "torn").write_bytes(pack("diag", {NAME: b"x" * 900}, 1.0)[:60])
     with pytest.raises(ValueError, match="no archive"):
         read_bundle(tmp_path / "torn")
+
+
+def packed(name: str, text: bytes = b"", kind: bytes = tarfile.REGTYPE, to: str = "") -> bytes:
+    """An archive of one member."""
+    member, archive = tarfile.TarInfo(name), io.BytesIO()
+    member.size, member.type, member.linkname = len(text), kind, to
+    with tarfile.open(fileobj=archive, mode="w:gz") as tar:
+        tar.addfile(member, io.BytesIO(text))
+    return archive.getvalue()
+
+
+WHOLE = packed(f"diag/{NAME}", random.Random(1).randbytes(40_000))  # bytes that do not pack
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (WHOLE[:20_000], "a damaged one"),
+        (WHOLE[:12], "a damaged one"),
+        (WHOLE[:-6] + bytes([WHOLE[-6] ^ 1]) + WHOLE[-5:], "a damaged one: CRC check failed"),
+        (WHOLE[:2] + b"\x09" + WHOLE[3:], "a damaged one: Unknown compression method"),
+        (WHOLE[:10] + b"\xff" * 40 + WHOLE[50:], "a damaged one: Error -3"),
+        (gzip.compress(b"no tar" * 1000), "a damaged one"),
+        (packed(f"diag/{NAME}", kind=tarfile.SYMTYPE, to="nowhere"), f"it has no {NAME}"),
+        (packed(f"diag/{NAME}", kind=tarfile.SYMTYPE, to=NAME), f"it has no {NAME}"),
+        (packed(f"diag/{NAME}", kind=tarfile.DIRTYPE), f"it has no {NAME}"),
+    ],
+)
+def test_a_damaged_bundle_is_told_and_nothing_of_it_is_run(
+    data: bytes, told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bundle").write_bytes(data)
+    with pytest.raises(ValueError, match=re.escape(told)):
+        read_bundle(tmp_path / "bundle")
 
 
 def test_a_title_is_a_number() -> None:

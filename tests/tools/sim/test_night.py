@@ -103,7 +103,9 @@ def test_what_follows_a_batch_that_ended_otherwise_is_not_counted(
     assert simulated.run == [Batch(21, 30)]
 
 
-@pytest.mark.parametrize("words", [("--days", "0"), ("--jobs", "-1"), ("--minutes", "0")])
+@pytest.mark.parametrize(
+    "words", [("--days", "0"), ("--days", "nan"), ("--jobs", "-1"), ("--minutes", "0"), ("--hours", "inf")]
+)  # fmt: skip
 def test_nothing_is_run_for_numbers_that_mean_nothing(
     words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -111,7 +113,7 @@ def test_nothing_is_run_for_numbers_that_mean_nothing(
     simulated = Simulated()
     with pytest.raises(SystemExit):
         sim_night(tmp_path, monkeypatch, simulated, *words)
-    assert "expected more than 0" in capsys.readouterr().err
+    assert f"argument {words[0]}: got {words[1]!r}, expected" in capsys.readouterr().err
     assert not simulated.run
 
 

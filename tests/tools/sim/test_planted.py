@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.marked_table import TableError
+from tools.sim import planted
 from tools.sim.invariants import END_CHECKS, STEP_CHECKS
 from tools.sim.planted import PLANTS
 from tools.sim.planted_table import Row, of_page, read, render, with_rows
@@ -67,3 +68,13 @@ def test_another_build_of_a_version_is_as_long_whole_and_different() -> None:
         signed = repository.files[path]
         assert len(other) == len(signed)
         assert gzip.decompress(other) != gzip.decompress(signed)
+
+
+def test_a_name_that_no_bug_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", ["planted", "--only", "nosuch", "--write", str(tmp_path / "x")])
+    with pytest.raises(SystemExit):
+        planted.main()
+    assert "--only: got 'nosuch', expected a part of a bug's name" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
