@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
 
 from tools.amounts import whole
+from tools.ending import run_main
 from tools.fuzz_machine import machine_targets
 from tools.fuzz_oscore import oscore_targets
 from tools.fuzz_staging import staging_targets
@@ -160,4 +160,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

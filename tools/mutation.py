@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.test_house import TESTED_IN
 from tools.amounts import whole
+from tools.ending import run_main
 from tools.mutants import KINDS, Mutant, Place, changed, mutants, places
 from tools.mutation_tests import Ran
 from tools.mutation_tree import ROOT, Copy
@@ -262,4 +263,4 @@ def _table(rows: list[Row]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

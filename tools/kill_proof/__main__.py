@@ -23,7 +23,6 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import sys
 import tempfile
 import threading
 import time
@@ -35,6 +34,7 @@ from pathlib import Path
 from tools import black_box
 from tools.amounts import amount, whole
 from tools.bench import Bench
+from tools.ending import run_main
 from tools.kill_proof.device import NEW, Device, SlotsDevice, enter_namespace
 from tools.kill_proof.images import Images, missing_programs
 from tools.kill_proof.proof import Proof, Tally, release
@@ -155,4 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

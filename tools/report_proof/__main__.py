@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 import tempfile
 from pathlib import Path
 
 from tools import black_box
 from tools.amounts import amount, whole
+from tools.ending import run_main
 from tools.processes import ended_by_signals
 from tools.report_proof.proof import KILL_SECONDS, Proof
 from tools.report_proof.proxy import CUT_BYTES
@@ -79,4 +79,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

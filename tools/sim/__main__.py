@@ -11,10 +11,12 @@ import argparse
 import os
 import sys
 
+from tools.ending import leave_nothing
 from tools.sim.env import install, run_again_without_hash_seed
 from tools.sim.planted import plant_from_environment
 
 run_again_without_hash_seed()
+leave_nothing()
 plant_from_environment()
 ENV = install()
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.amounts import whole
+from tools.ending import run_main
 from tools.sim.planted_table import NOT_FOUND, Row, of_page, read, render, with_rows
 
 PAGE = Path("docs/simulation.md")
@@ -347,4 +348,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

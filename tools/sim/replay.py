@@ -14,9 +14,11 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tools.ending import leave_nothing
 from tools.sim.env import install, run_again_without_hash_seed
 
 run_again_without_hash_seed()
+leave_nothing()
 ENV = install()
 
 # Nothing of the product's may be imported before.

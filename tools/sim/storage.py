@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.amounts import whole
+from tools.ending import folders, leave_nothing
 from tools.sim.planted import plant_from_environment
 
 plant_from_environment()  # before the product's modules are imported
@@ -72,6 +73,7 @@ class Bench:
         self.calls: Calls = system.install()
         self.sqlite = SqliteDisk(self.calls, random.Random(1))  # noqa: S311  # a simulation
         self.root = Path(tempfile.mkdtemp(prefix="sim-storage-", dir=_memory()))
+        folders.add(str(self.root))
         self.mount = Mount(str(self.root))
         self.calls.mounts.append(self.mount)
 
@@ -266,6 +268,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    leave_nothing()
     code = main()
     sys.stdout.flush()
     os._exit(code)  # connections of the dead are open still, and must not be closed now

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import resources.online.upstream
+from tools.ending import folders
 from tools.sim import broker_process, threads
 from tools.sim.broker_faults import CLOUD
 from tools.sim.broker_process import BrokerProcess
@@ -96,6 +97,7 @@ class World:
         self.trace: list[str] = []
         on = Platform(self.loop, self.net, env.calls, env.sqlite, self.rng, self.note)
         self.folder = Path(tempfile.mkdtemp(prefix="sim-", dir="/dev/shm"))  # of our own
+        folders.add(str(self.folder))
         (self.folder / "m").mkdir()
         (self.folder / "c").mkdir()
         self.web = SimWeb(repository, self.net, random.Random(seed + 4))  # noqa: S311  # a simulation
@@ -237,6 +239,7 @@ class World:
             mount.let_go()
         self.env.calls.mounts.clear()
         shutil.rmtree(self.folder, ignore_errors=True)
+        folders.discard(str(self.folder))
 
 
 def import_both_links() -> None:
