@@ -34,6 +34,7 @@ NOT_IN_WIRE = {
 LINES_MAX = 500
 # Folders of tests that mirror no folder of modules.
 OTHER_TESTS = {
+    "locks": "what each lock of the product guards (tests/guarded.py)",
     "readme": "the commands that documents tell people to copy (docs/bench.md)",
     "upgrade": "updates from the version before this house, and back (docs/launcher.md)",
     "systemd": "units and shell scripts, which are no modules",

@@ -98,9 +98,11 @@ def _lines(node: ast.AST, change: str) -> range:
         case ast.If() | ast.While():
             head = node.test
         case ast.With() | ast.AsyncWith():
-            head = node.items[0].context_expr
+            head = _left_out(node, change).context_expr
         case ast.arguments():
             head = _defaults(node)[change.partition(" ")[0]]
+        case ast.Assign() if change.endswith((_LARGER, _SMALLER)):
+            head = _constants(node)[change.partition(" ")[0]]
     return range(head.lineno, head.end_lineno + 1)
 
 
@@ -133,17 +135,46 @@ def _changes(node: ast.AST, locks: Container[str]) -> list[str]:
             found = ["nothing is raised"]
         case ast.Expr(value=ast.Call() | ast.Await() as value):
             found = [f"the call is left out: {ast.unparse(value).splitlines()[0][:60]}"]
-        case ast.With() | ast.AsyncWith() if all(item.optional_vars is None for item in node.items):
-            context = node.items[0].context_expr
-            kind = "lock" if _last_name(context) in locks else "context"
-            found = [f"the block has no {kind}: {ast.unparse(context).splitlines()[0][:60]}"]
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) if name.isupper():
-            found = _sizes(name) if _is_number(value) else []
+        case ast.With() | ast.AsyncWith():
+            found = [_without(one, locks) for one in node.items if one.optional_vars is None]
+        case ast.Assign():
+            found = [change for name in _constants(node) for change in _sizes(name)]
         case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
             found = _sizes(name) if _is_number(value) else []
         case ast.arguments():
             found = [change for name in _defaults(node) for change in _sizes(name)]
     return found
+
+
+def _without(item: ast.withitem, locks: Container[str]) -> str:
+    """Return in words that a block lacks one of its contexts."""
+    kind = "lock" if _last_name(item.context_expr) in locks else "context"
+    return f"the block has no {kind}: {_shown(item)}"
+
+
+def _shown(item: ast.withitem) -> str:
+    return ast.unparse(item.context_expr).splitlines()[0][:60]
+
+
+def _left_out(node: ast.With | ast.AsyncWith, change: str) -> ast.withitem:
+    """Return the context that a change leaves out."""
+    return next(one for one in node.items if change.partition(": ")[2] == _shown(one))
+
+
+def _constants(node: ast.Assign) -> dict[str, ast.expr]:
+    """Return the constants that an assignment gives a number, also side by side: ``A, B = 1.0, 2.0``."""
+    match node:
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+            pairs = list(zip(names, values, strict=len(names) == len(values)))
+        case ast.Assign(targets=[name]):
+            pairs = [(name, node.value)]
+        case _:
+            pairs = []
+    return {
+        name.id: value
+        for name, value in pairs
+        if isinstance(name, ast.Name) and name.id.isupper() and _is_number(value)
+    }
 
 
 def _sizes(name: str) -> list[str]:
@@ -193,8 +224,12 @@ def _apply(tree: ast.Module, node: ast.AST, change: str) -> None:
         case ast.Raise() | ast.Expr():
             _replace(tree, node, [ast.Pass()])
         case ast.With() | ast.AsyncWith():
-            _replace(tree, node, node.body)
-        case ast.Assign(value=ast.expr() as value) | ast.AnnAssign(value=ast.expr() as value):
+            node.items.remove(_left_out(node, change))
+            if not node.items:
+                _replace(tree, node, node.body)
+        case ast.Assign():
+            _give(node, change)
+        case ast.AnnAssign(value=ast.expr() as value):
             node.value = _resized(value, change)
         case ast.arguments():
             default = _defaults(node)[change.partition(" ")[0]]
@@ -203,6 +238,16 @@ def _apply(tree: ast.Module, node: ast.AST, change: str) -> None:
             node.kw_defaults = [new if one is default else one for one in node.kw_defaults]
         case _:
             raise ValueError(change)
+
+
+def _give(node: ast.Assign, change: str) -> None:
+    """Give one constant of an assignment another number."""
+    old = _constants(node)[change.partition(" ")[0]]
+    new = _resized(old, change)
+    if isinstance(node.value, ast.Tuple):
+        node.value.elts[node.value.elts.index(old)] = new
+    else:
+        node.value = new
 
 
 def _replace(tree: ast.Module, old: ast.AST, new: list[ast.stmt]) -> None:

@@ -75,8 +75,18 @@ TESTS_OF_ROOMS: Mapping[str, tuple[str, ...]] = {
 }
 # Mutants of a subject, where none is asked.
 EACH = 20
-# What every removed sync, and every removed lock, is run by first.
-_FIRST = {"sync": "tests/test_syncs.py", "locks": "tests/test_guarded.py"}
+# What every removed sync is run by first; a removed lock, by the guards of its room.
+SYNCS = "tests/test_syncs.py"
+GUARDS: Mapping[str, str] = {
+    "agent": "tests/locks/test_agent.py",
+    "base": "tests/locks/test_machine.py",
+    "machine": "tests/locks/test_machine.py",
+    "transport": "tests/locks/test_agent.py",
+    "resources": "tests/locks/test_resources.py",
+    "ota": "tests/locks/test_updates.py",
+    "release": "tests/locks/test_updates.py",
+    "staging": "tests/locks/test_staging.py",
+}
 # Memory, where there is some: a run waits for the disk longer than it computes.
 _FAST = Path("/dev/shm")  # noqa: S108  # a folder of a name of its own is made in it
 
@@ -227,9 +237,9 @@ def _say(text: str) -> None:
 def _tried(tree: Copy, file: str, found: Sequence[Mutant]) -> Row:
     """Try mutants of one file: syncs and locks by the tests of all of them first, each then by the module's own."""
     left = list(found)
-    for kind, test in _FIRST.items():
+    for kind, test in (("sync", SYNCS), ("locks", GUARDS.get(file.partition("/")[0]))):
         of_it = [mutant for mutant in left if re.search(KINDS[kind], mutant.change)]
-        noticed = set(of_it) - set(_survivors(tree, of_it, [test]))
+        noticed = set(of_it) - set(_survivors(tree, of_it, [test] if test else []))
         left = [mutant for mutant in left if mutant not in noticed]
     return Row(file, len(found), len(found), _survivors(tree, left, own_tests(file)))
 

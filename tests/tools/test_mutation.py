@@ -11,7 +11,7 @@ import pytest
 
 from tools import chosen_tests
 from tools.mutants import KINDS, Mutant, mutants
-from tools.mutation import PRODUCT, SUBJECTS, _chosen, _of_kinds, own_tests
+from tools.mutation import GUARDS, PRODUCT, SUBJECTS, _chosen, _of_kinds, own_tests
 from tools.mutation_tests import Ran, files_of, read_lines
 from tools.numbers import ROOT
 
@@ -26,6 +26,11 @@ from tools.numbers import ROOT
         ("raise ValueError", "nothing is raised", "pass"),
         ("os.fsync(file)", "the call is left out: os.fsync(file)", "pass"),
         ("with lock:\n    a = b", "the block has no context: lock", "a = b"),
+        (
+            "with open(a) as f, g.lock, open(b) as h:\n    c",
+            "the block has no context: g.lock",
+            "with open(a) as f, open(b) as h:\n    c",
+        ),
         ("TIMEOUT = 2.0", "TIMEOUT is 1000 times as large", "TIMEOUT = 2.0 * 1000"),
         ("_DAY = 24 * 60", "_DAY is 1000 times as large", "_DAY = 24 * 60 * 1000"),
         ("idle: float = 5", "idle is 1000 times as large", "idle: float = 5 * 1000"),
@@ -80,6 +85,24 @@ def test_a_lock_is_one_whatever_it_is_called() -> None:
         "the block has no lock: self._gate",
         "the block has no lock: self._turn",
     ]
+
+
+def test_numbers_side_by_side_are_changed_one_at_a_time() -> None:
+    source = "A, b, C = 2.0, 3, 4 * 5\nD, E = f()\nF, G = (7, 'x')"
+    found = list(mutants("m.py", source, KINDS["numbers"]))
+    assert [mutant.source.splitlines()[0] for mutant in found] == [
+        "A, b, C = (2.0 * 1000, 3, 4 * 5)",
+        "A, b, C = (2.0, 3, 4 * 5 * 1000)",
+        "A, b, C = (2.0, 3, 4 * 5)",
+    ]
+    assert found[2].source.splitlines()[2] == "F, G = (7 * 1000, 'x')"
+    assert [mutant.line for mutant in found] == [1, 1, 3]
+
+
+def test_each_room_that_has_a_lock_has_its_guards() -> None:
+    rooms = {place.file.partition("/")[0] for place in _of_kinds(["locks"], PRODUCT)}
+    assert rooms == set(GUARDS)
+    assert all((ROOT / test).is_file() for test in GUARDS.values())
 
 
 def test_a_sample_of_kinds_is_of_all_folders_and_the_same_for_a_seed() -> None:
