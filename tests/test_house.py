@@ -157,7 +157,7 @@ TESTED_IN: dict[str, str] = {
     "agent.first.setup_api": "tests/agent/first/test_setup.py",
     "agent.diag.gathering": "tests/agent/diag/test_command.py",
     "agent.inspection": "tests/agent/config/test_command.py",
-    "agent.settings_values": "tests/agent/test_settings.py",
+    "agent.settings_values": "tests/test_settings_limits.py",
     "agent.unreachable": "tests/agent/test_unit.py",
     "agent.words.remedies": "tests/agent/words/test_causes.py",
     "agent.exits": "tests/agent/test_commands.py",

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from agent.settings import Settings, SettingsError, doubts_of, load_settings, parse_settings
-from agent.settings_values import LIMITS as LIMITS_OF_THE_SOURCE
 from agent.words.causes import explain
 from resources.announce.settings import Kind, Language, SoundsSettings
 from wire.errors import WireError
@@ -114,59 +113,10 @@ while_playing = true
 ready = "alexa"
 """
 
-# As docs/numbers.md has them: a test of a limit does not take it from the source.
-LIMITS: dict[str, tuple[float, float]] = {
-    "link.mqtt_port": (0, 65_535),
-    "link.keepalive_seconds": (1, 3600),
-    "link.connect_timeout_seconds": (1, 300),
-    "link.retry_max_seconds": (1, 3600),
-    "link.refused_retry_seconds": (1, 86_400),
-    "battery.bus": (0, 255),
-    "battery.address": (0, 119),
-    "battery.cells": (1, 8),
-    "battery.shunt_ohms": (0.0001, 10),
-    "battery.warn_percent": (0, 100),
-    "battery.warn_again_percent": (0, 100),
-    "battery.off_percent": (0, 50),
-    "buttons.talk": (-1, 511),
-    "buttons.mute": (-1, 511),
-    "buttons.play_pause": (-1, 511),
-    "buttons.next": (-1, 511),
-    "buttons.previous": (-1, 511),
-    "buttons.volume_up": (-1, 511),
-    "buttons.volume_down": (-1, 511),
-    "buttons.talk_code": (0, 767),
-    "buttons.reset_seconds": (5, 60),
-    "light.gpio": (-1, 511),
-    "voice.quality": (0, 10),
-    "voice.max_seconds": (1, 600),
-    "voice.pause_seconds": (0.3, 3),
-    "switch.idle_minutes": (0, 1440),
-    "play.cache_bytes": (0, 1_099_511_627_776),
-    "ota.confirm_timeout_seconds": (5, 3600),
-    "ota.max_bytes_per_second": (0, 2_147_483_648),
-    "health.chime_volume": (0, 100),
-    "health.check_timeout_seconds": (1, 600),
-    "outbox.max_bytes": (65_536, 2_147_483_648),
-    "local.http_port": (0, 65_535),
-    "local.coap_port": (0, 65_535),
-    "local.https_port": (0, 65_535),
-    "local.oscore_port": (0, 65_535),
-}
-
 
 def member(settings: Settings, name: str) -> Any:
     table, _, key = name.partition(".")
     return getattr(getattr(settings, table), key)
-
-
-def numeric_members() -> list[tuple[str, type]]:
-    return [
-        (f"{table.name}.{f.name}", type(member(Settings(), f"{table.name}.{f.name}")))
-        for table in fields(Settings)
-        for f in fields(getattr(Settings(), table.name))
-        if type(member(Settings(), f"{table.name}.{f.name}")) in {int, float}
-    ]
 
 
 def test_every_member_can_be_set() -> None:
@@ -244,33 +194,19 @@ def test_an_empty_file_and_no_file_give_the_defaults() -> None:
     assert parse_settings("") == Settings() == load_settings(None)
 
 
-def test_every_number_has_limits() -> None:
-    assert {name for name, _ in numeric_members()} == set(LIMITS) == set(LIMITS_OF_THE_SOURCE)
-
-
-def test_every_default_lies_within_its_limits() -> None:
-    outside = {
-        name: value
-        for name, (low, high) in LIMITS.items()
-        if not low <= (value := member(Settings(), name)) <= high
-    }
-    assert not outside
-
-
-@pytest.mark.parametrize(("name", "kind"), numeric_members())
-def test_limits_are_included_and_what_is_beyond_is_refused(name: str, kind: type) -> None:
-    table, _, key = name.partition(".")
-    low, high = LIMITS[name]
-    # A machine must not power off before it has warned.
-    beside = {
-        "battery.off_percent": "warn_percent = 100\n",
-    }.get(name, "")
-    for good in (low, high):
-        assert member(parse_settings(f"[{table}]\n{beside}{key} = {good}"), name) == good
-    word = "an integer" if kind is int else "a number"
-    for bad in (low - 1, high + 1, "true", '"5"', "nan", "-inf", "[]"):
-        with pytest.raises(WireError, match=rf"^{name}: got .*, expected {word} from "):
-            parse_settings(f"[{table}]\n{key} = {bad}")
+@pytest.mark.parametrize("value", ["true", '"5"', "nan", "-inf", "[]"])
+@pytest.mark.parametrize(
+    ("table", "key", "expected"),
+    [
+        ("link", "mqtt_port", "an integer from 0 to 65535"),
+        ("voice", "pause_seconds", "a number from 0.3 to 3"),
+    ],
+)
+def test_what_is_no_number_is_named_with_what_was_expected(
+    table: str, key: str, expected: str, value: str
+) -> None:
+    with pytest.raises(WireError, match=rf"^{table}\.{key}: got .*, expected {expected}$"):
+        parse_settings(f"[{table}]\n{key} = {value}")
 
 
 @pytest.mark.parametrize(
