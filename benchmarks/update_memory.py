@@ -131,6 +131,7 @@ def _fetch(package: Package, running: Path | None, url: str, sender: Connection)
             repository=url,
             root_file=Path(state, "root.json"),
             state_dir=Path(state),
+            confirm_timeout=120.0,
             installer=InstallerKind.RAUC,
             delta=running is not None,
         )

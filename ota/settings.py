@@ -18,9 +18,6 @@ from wire.records import dataclass
 if TYPE_CHECKING:
     from ota.trust.client import TrustSettings
 
-# Seconds within which a new version must be confirmed: long enough for a slow boot, Wi-Fi and a
-# restarting cloud, and not longer than an owner should wait for a story.
-CONFIRM_TIMEOUT = 300.0
 # The cloud of the device protocol accepts percent reports at most once a second.
 PERCENT_INTERVAL = 1.0
 
@@ -48,7 +45,7 @@ class UpdaterSettings:
     repository: str
     root_file: Path
     state_dir: Path
-    confirm_timeout: float = CONFIRM_TIMEOUT
+    confirm_timeout: float
     percent_interval: float = PERCENT_INTERVAL
     hardware: str = ""
     channel: str = DEFAULT_CHANNEL

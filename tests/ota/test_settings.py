@@ -17,6 +17,7 @@ def make() -> UpdaterSettings:
         repository="http://h/",
         root_file=Path("/root.json"),
         state_dir=STATE,
+        confirm_timeout=120.0,
         hardware="pi4",
         channel="beta",
         installer=InstallerKind.RAUC,

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
+from staging.advise import mqtt_packets as mqtt
+from tests.authority import LOOPBACK, Authority
+from tests.extras import require
 from tests.moved_clock import Since, on_moved_clock
 from transport.connection import Connection
+from transport.errors import StreamClosedError
 from transport.framed import FramedEndpoint
 from transport.liveness import is_ping
+from transport.tls_socket import open_tls
 from wire.exchange import Answer, Request
 from wire.framing import encode_frame
 
@@ -159,3 +164,37 @@ async def test_what_comes_puts_off_the_end_of_a_connection_that_may_be_idle_for_
     await endpoint.shutdown()
     accepted[0].close()
     server.close()
+
+
+@on_moved_clock
+async def test_the_farewell_to_a_broker_that_takes_nothing_is_given_up_after_2_s(
+    authority: Authority,
+) -> None:
+    """An agent has 5 s for its whole end."""
+    require("paho")
+    from transport.mqtt import MqttConnection, MqttOptions, Outgoing
+
+    writers: list[Any] = []
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)
+        writer.write(mqtt.connack())
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writers.append(writer)
+
+    async with await asyncio.start_server(
+        broker, LOOPBACK, 0, ssl=authority.server_context()
+    ) as server:
+        port = server.sockets[0].getsockname()[1]
+        sock = await open_tls(LOOPBACK, port, authority.client_context())
+        connection = await MqttConnection.open(sock, MqttOptions("x"), lambda _message: None)
+        # More than the sockets between them hold: the farewell waits behind it.
+        large = Outgoing("a", bytes(32 * 2**20))
+        publishing = asyncio.create_task(connection.publish(large, deadline=60))
+        await asyncio.sleep(0)
+        since = Since()
+        await connection.close()
+        assert since.seconds == pytest.approx(2.0, abs=NEAR)
+        with pytest.raises(StreamClosedError):
+            await publishing
+        writers[0].transport.abort()

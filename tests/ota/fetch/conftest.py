@@ -54,6 +54,7 @@ def site(server: Any, tmp_path: Path, built: tuple[bytes, bytes]) -> Site:
         repository=server.url,
         root_file=tmp_path / "root.json",
         state_dir=tmp_path / "state",
+        confirm_timeout=120.0,
         installer=InstallerKind.RAUC,
         download=DownloadSettings(web=WebSettings(60, 60), retry=FAST.retry),
     )

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
+from staging.doorman import Settle
 from staging.errors import DeviceSilentError
 from staging.gateway import tls
 from staging.gateway.gateway import Gateway
@@ -123,3 +125,28 @@ async def test_a_stop_waits_a_second_for_a_device_that_takes_no_part_in_it(
         assert since.seconds == pytest.approx(1.0, abs=NEAR)
         connection.abort()
         await scripted.ended()
+
+
+@on_moved_clock
+async def test_a_connection_that_nobody_closes_is_dropped_a_second_after_its_close_was_due(
+    database: Database, certificates: ca.Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TLS has a second for its close; what is open then is in nobody's hands."""
+
+    async def leave(
+        _gateway: Gateway,
+        _reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        settle: Settle,
+    ) -> None:
+        left.append(writer)  # else its end closes it
+        settle()
+
+    left: list[Any] = []
+    monkeypatch.setattr(Gateway, "_carry", leave)
+    async with gateway_on(database, certificates) as (_gateway, port, device):
+        scripted = ScriptedDevice(device, certificates)
+        await scripted.connect(port)
+        since = Since()
+        await scripted.ended()
+        assert since.seconds == pytest.approx(2.0, abs=NEAR)
