@@ -26,7 +26,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # What is asked for: lengths, ranges and hashes are of the file as it is.
 _PLAIN = "identity"
 _WITH_FILE = frozenset({200, 206})
-_SECONDS = re.compile(r"\d{1,9}")
+_SECONDS = re.compile(r"[ \t]*([0-9]{1,9})[ \t]*")
 
 
 class Web:
@@ -194,8 +194,8 @@ def parse_retry_after(value: str | None, date: str | None) -> float | None:
     """
     if value is None:
         return None
-    if _SECONDS.fullmatch(value.strip()):
-        return float(value)
+    if (seconds := _SECONDS.fullmatch(value)) is not None:
+        return float(seconds[1])
     try:
         until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
         return max(0.0, (until - now).total_seconds())

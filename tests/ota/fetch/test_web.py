@@ -151,6 +151,11 @@ class TestRedirects:
         ("Sun, 22 Nov 2026 10:02:00 GMT", None, None),
         ("soon", DATE, None),
         ("-5", DATE, None),
+        (" 120\t", DATE, 120.0),
+        ("12\x1f", DATE, None),
+        ("\x1c12", None, None),
+        ("٣", DATE, None),
+        ("9999999999", DATE, None),
         (None, DATE, None),
     ],
 )
