@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 HOUR = 3600.0
@@ -67,6 +67,14 @@ DAMAGE = {"cloud bit flip": 6}
 # Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
 LOG_INS = {"guesses": 10, "family logs in": 16}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
+# What people do by hand, by speech or with an app. A seed begins at six in the morning, which is when they get up, so that
+# nothing of a short one is at night; from 21:00 on they do a tenth of that, as who turns it down before going to bed. What
+# a parent sets for the evening (quiet hours, a sleep timer) and what breaks keeps no hours.
+BY_PEOPLE = frozenset({
+    "play", "next", "pause", "stop", "volume", "knob", "command", "mode", "mute", "lock", "limits", "speak",
+    "wake word", "many orders", "crowd", "adders", "web story", "power button",
+})  # fmt: skip
+BED_HOURS, NIGHT_PART = 15.0, 0.1
 
 
 def is_by_mqtt(seed: int) -> bool:
@@ -106,7 +114,19 @@ def scenario(
     part = HALF if density > DENSE else RARE_PART_OF_DAYS
     for group, of_group in {"web": WEB, "rot": ROT}.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
-    return sorted(events, key=lambda event: event.at)
+    return let_sleep(seed, sorted(events, key=lambda event: event.at))
+
+
+def let_sleep(seed: int, events: Iterable[Event]) -> list[Event]:
+    """Return what happens where people sleep: most of what they would do at night is left out, and all else stays."""
+    rng = random.Random(f"night {seed}")  # noqa: S311  # a simulation
+    return [
+        event
+        for event in events
+        if event.what not in BY_PEOPLE
+        or event.at % (24 * HOUR) < BED_HOURS * HOUR
+        or rng.random() < NIGHT_PART
+    ]
 
 
 def _some(

@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,7 +30,7 @@ from tools.sim.disk import (
 )
 from tools.sim.invariants import Ending, View, end_faults, step_faults
 from tools.sim.planted import PLANTS, VARIABLE
-from tools.sim.scenario import is_by_mqtt, scenario
+from tools.sim.scenario import FAULTS, USE, Event, is_by_mqtt, let_sleep, scenario
 
 
 def run(*words: str) -> str:
@@ -126,6 +127,37 @@ def test_a_seed_is_one_day_and_another_one_is_another() -> None:
     assert scenario(5, 24) == scenario(5, 24)
     assert scenario(5, 24) != scenario(6, 24)
     assert all(event.at <= 24 * 3600 for event in scenario(5, 24))
+
+
+def test_people_sleep_from_nine_to_six_but_for_a_few_and_what_breaks_does_not() -> None:
+    # A seed begins at 06:00; the second night is as the first.
+    hours = [h + 0.5 for h in range(48)]
+    names = ("play", "speak", "command", "kill", "bedtime", "sleep timer", "update")
+    events = [Event(3600 * h, name, n / 50) for h in hours for name in names for n in range(50)]
+    left = let_sleep(1, events)
+    count = Counter((event.what, event.at / 3600 % 24 >= 15) for event in left)
+    for name in names:
+        assert count[name, False] == 2 * 15 * 50, name
+    for name in ("kill", "bedtime", "sleep timer", "update"):
+        assert count[name, True] == 2 * 9 * 50, name
+    for name in ("play", "speak", "command"):
+        assert 45 < count[name, True] < 135, name  # a tenth of 900, and another one in each seed
+    assert let_sleep(1, events) == left != let_sleep(2, events)
+    by_night = {event.at for event in left if event.what == "play" and event.at > 24 * 3600}
+    assert max(by_night) > 39 * 3600
+
+
+def test_what_people_do_at_night_is_rare_in_each_day_and_a_short_seed_has_no_night() -> None:
+    days = [event for seed in range(1, 21) for event in scenario(seed, 24)]
+    night = [event for event in days if event.at >= 15 * 3600]
+    acts, faults = (
+        sum(event.what in names for event in night) / sum(event.what in names for event in days)
+        for names in (USE.keys() - {"sleep timer", "rules"}, FAULTS.keys() - {"power button"})
+    )
+    assert 0.03 < acts < 0.10  # 0.9 of 15.9 waking hours
+    assert 0.33 < faults < 0.42  # 9 of 24 hours
+    short = scenario(3, 14.9, 8.0)
+    assert let_sleep(4, short) == short
 
 
 def test_a_broker_adds_its_own_events_and_changes_no_other() -> None:
