@@ -5,6 +5,7 @@ It is told of requests and utterances as they come, and looks at the rest with t
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from tools.sim.clock import START
@@ -68,7 +69,7 @@ class Forbidden:
             self._measure, self._sounded = measure, 0.0
         elif sounds:
             self._sounded += passed
-        minutes = parse_rules(measure[0] or "off").daily
+        minutes = _daily(measure[0] or "off")
         if minutes is not None and self._sounded > 60.0 * minutes + LISTENING_SECONDS:
             self.broken.append(
                 f"played for {self._sounded:.0f} s, and {minutes} minutes are a day's"
@@ -83,3 +84,9 @@ class Forbidden:
 
     def _has_damaged(self, *names: str) -> bool:
         return any(name in path for path in self._machine.damaged for name in names)
+
+
+@functools.lru_cache(500)
+def _daily(rules: str) -> int | None:
+    """Return the minutes of a day that rules allow."""
+    return parse_rules(rules).daily

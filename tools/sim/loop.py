@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import heapq
 import itertools
 import os
@@ -24,13 +25,11 @@ from tools.sim.threads import TURNS
 
 # Timers this near to each other are due together, in seconds.
 RESOLUTION = 1e-6
-# Seconds that a turn of the loop takes: what waits for less than a clock can tell would else wait for ever.
+# Seconds that a turn of the loop takes, as a processor's does: what waits for less than a float's rounding of the time
+# would else wait for ever (seed 5 of a day did, for the last 1e-12 s of a sleep timer).
 TURN_SECONDS = 1e-9
 # Of timers that were cancelled, so many may wait among the others.
 CANCELLED_MAX = 500
-# Turns in one moment after which time passes by itself, as it does for a processor: what waits for less than a
-# float's rounding of the time would wait for ever (seed 5 of a day did, for the last 1e-12 s of a sleep timer).
-TURNS_MAX = 1000
 
 
 class NoSelector(selectors.BaseSelector):
@@ -113,9 +112,13 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._order, self._cancelled = itertools.count(), 0
         LOOP.now = self
         super().__init__(NoSelector())
+        self.create_future = functools.partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
         self._ready: deque[SimHandle] = deque()
         TURNS.call_soon, TURNS.call_later = self.call_soon, self.call_later
         self.set_exception_handler(lambda _loop, context: self.failed.append(context))
+
+    # Each future and each task asks: a type that is called makes no frame.
+    get_debug: Any = staticmethod(bool)
 
     def time(self) -> float:
         """Return the virtual seconds."""
@@ -183,19 +186,17 @@ class SimLoop(asyncio.SelectorEventLoop):
         It is one function, for 200,000 callbacks a day.
         """
         ready, clock, timers, pop = self._ready, self._sim_clock, self._timers, heapq.heappop
-        at, turns = clock.now, 0
+        life_of = CURRENT
         while True:
-            at, turns = (at, turns + 1) if clock.now == at else (clock.now, 0)
-            if turns > TURNS_MAX:
-                clock.now += RESOLUTION
+            now = clock.now
             if not ready and not self._stopping:  # type: ignore[attr-defined]  # asyncio's own
                 while timers and timers[0][2][0] is None:
                     pop(timers)
                 if not timers:
                     raise RuntimeError("the simulation stands still: nothing waits for a time")
-                clock.now = max(clock.now, timers[0][0])
-            clock.now += TURN_SECONDS
-            due = clock.now + RESOLUTION
+                now = max(now, timers[0][0])
+            clock.now = now = now + TURN_SECONDS
+            due = now + RESOLUTION
             while timers and timers[0][0] <= due:
                 ready.append(pop(timers)[2])
             for _ in range(len(ready)):
@@ -203,7 +204,7 @@ class SimLoop(asyncio.SelectorEventLoop):
                 callback, args, context, _ = handle
                 if callback is None:
                     continue
-                life = context.get(CURRENT)
+                life = context.get(life_of)
                 if life is not None and life.dead:
                     # Kept, so that no coroutine is ended by the collector in the middle of a seed.
                     life.kept.append(handle)

@@ -95,6 +95,8 @@ class Observer:
         self._unlike: dict[str, float] = {}
         self._counts: dict[str, float] = {}
         self._counted: tuple[int, int, dict[str, int]] = (0, 0, {})
+        self._judged: dict[str, int] = {}
+        self._bytes = 0
         WATCHED.observer = self
 
     def _gone(self) -> None:
@@ -202,9 +204,7 @@ class Observer:
         ]
         see_cloud(self.world, view)
         view.waiting = self.most_waiting
-        view.sizes = self._see_files(machine)
-        self.keep.look(machine, view.sizes)
-        view.files, view.bytes = len(view.sizes), sum(view.sizes.values())
+        self._judge_files(view, machine)
         lives = [life for life in (machine.life, *self.world.cloud.lives) if life is not None]
         view.tasks = max((life.busy for life in lives), default=0)
         view.lines = max(machine.journal.most, *self.world.cloud.lines)
@@ -215,6 +215,14 @@ class Observer:
             self._unlike.pop(name, None)
             return None
         return self._unlike.setdefault(name, self.world.loop.time())
+
+    def _judge_files(self, view: View, machine: Machine) -> None:
+        """Note how large the files are; of those that were not counted again, each was judged when they were."""
+        sizes = self._see_files(machine)
+        self.keep.look(machine, sizes)
+        if sizes is not self._judged:
+            self._judged, self._bytes, view.sizes = sizes, sum(sizes.values()), sizes
+        view.files, view.bytes = len(sizes), self._bytes
 
     def _see_files(self, machine: Machine) -> dict[str, int]:
         """Return the size of each file; they are looked at again after so many calls that changed something."""

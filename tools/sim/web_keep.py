@@ -42,12 +42,18 @@ class Keep:
         """Have looked at nothing."""
         self.broken: list[str] = []
         self._seen: dict[str, int] = {}
+        self._known: Mapping[str, int] | None = None
 
     def look(self, machine: Machine, sizes: Mapping[str, int]) -> None:
         """Look at what is kept, if the sizes of its files by their paths are others than before."""
+        if sizes is self._known:
+            return
         files = {path: size for path, size in sizes.items() if path.startswith(FOLDER)}
         is_damaged = any(FOLDER in path for path in machine.damaged)
-        if files == self._seen or machine.life is None or is_damaged:
+        if files != self._seen and (machine.life is None or is_damaged):
+            return
+        self._known = sizes
+        if files == self._seen:
             return
         self._seen = files
         total = sum(size for path, size in files.items() if not path.endswith(".json"))
