@@ -60,7 +60,8 @@ class Broker:
         self.access = Access(ACCESS)
         self.sessions: dict[str, Session] = {}
         self.retained: dict[str, Message] = {}
-        self.connections: set[BrokerConnection] = set()
+        self.connections: dict[BrokerConnection, None] = {}
+        """In the order in which they came: a set has them by their addresses, so that a seed would not be the same again."""
         self.stands_still = False
         self._turns: dict[str, int] = {}
 
@@ -255,7 +256,7 @@ class BrokerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a CONNECT."""
         self._transport = transport
-        self._broker.connections.add(self)
+        self._broker.connections[self] = None
         self._wait_for_silence()
 
     def data_received(self, data: bytes) -> None:
@@ -302,7 +303,7 @@ class BrokerConnection(asyncio.Protocol):
         """End, once."""
         if self not in self._broker.connections:
             return
-        self._broker.connections.discard(self)
+        del self._broker.connections[self]
         if self._timer is not None:
             self._timer.cancel()
         self._transport.close()

@@ -81,6 +81,20 @@ class SimHandle(list[Any]):
         return float(self[3])
 
 
+class SimTask(asyncio.Task[Any]):
+    """A task that has its place in a set by its number, and not by its address: a `TaskGroup` cancels its own in a set's order."""
+
+    numbers = itertools.count()
+
+    def __init__(self, coro: Any, **words: Any) -> None:
+        """As asyncio's."""
+        self.number = next(self.numbers)
+        super().__init__(coro, **words)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 class Running:
     """Which loop runs: there is one at a time."""
 
@@ -110,7 +124,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         """Until when an executor with one thread is at work."""
         self._timers: list[tuple[float, int, SimHandle]] = []
         self._order, self._cancelled = itertools.count(), 0
-        LOOP.now = self
+        LOOP.now, SimTask.numbers = self, itertools.count()
         super().__init__(NoSelector())
         self.create_future = functools.partial(asyncio.Future, loop=self)  # type: ignore[method-assign]
         self._ready: deque[SimHandle] = deque()
@@ -161,7 +175,7 @@ class SimLoop(asyncio.SelectorEventLoop):
         self, coro: Any, *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[Any]:
         """As asyncio's; whose it is, is noted."""
-        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        task = SimTask(coro, loop=self, name=name, context=context)
         life = CURRENT.get() if context is None else context.get(CURRENT)
         if life is not None:
             life.tasks.add(task)

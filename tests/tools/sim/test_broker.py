@@ -239,3 +239,17 @@ def test_the_access_list_is_read_as_mosquitto_reads_it() -> None:
     assert access.allows(CLOUD_USER, "write", "story-cloud/members/x")
     with pytest.raises(ValueError, match="expected user, topic or pattern"):
         Access("topic deny story/#")
+
+
+async def test_a_broker_that_ends_says_goodbye_in_the_order_in_which_clients_came() -> None:
+    made, gone = Broker(lambda: 0.0, USERS), list[int]()
+
+    class Last(Wire):
+        def close(self) -> None:
+            gone.append(number_of[self])
+            super().close()
+
+    wires = [Last(made, is_device=False) for _ in range(40)]
+    number_of = {wire: number for number, wire in enumerate(wires)}
+    made.say_goodbye()
+    assert gone == list(range(40))

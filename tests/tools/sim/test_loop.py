@@ -42,3 +42,34 @@ def test_an_executor_with_one_thread_does_one_work_after_another(loop: SimLoop) 
 
     loop.run_until_complete(work())
     assert done == [0, 1, 2, 3]
+
+
+def cancelled_in_a_group(count: int) -> list[int]:
+    made, order = SimLoop(Clock()), list[int]()
+
+    async def wait(number: int) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            order.append(number)
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(count):
+                tasks.create_task(wait(number))
+            await asyncio.sleep(1)
+            raise KeyError
+
+    with pytest.raises(ExceptionGroup):
+        made.run_until_complete(made.create_task(group()))
+    made.let_go()
+    made.close()
+    return order
+
+
+def test_the_tasks_of_a_group_are_cancelled_in_the_same_order_wherever_they_are_in_memory() -> None:
+    first = cancelled_in_a_group(60)
+    assert sorted(first) == list(range(60))
+    held = [[object() for _ in range(number)] for number in range(200)]  # others' addresses
+    assert [cancelled_in_a_group(60) for _ in range(3)] == [first] * 3
+    assert held
