@@ -72,7 +72,8 @@ UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 # a parent sets for the evening (quiet hours, a sleep timer) and what breaks keeps no hours.
 BY_PEOPLE = frozenset({
     "play", "next", "pause", "stop", "volume", "knob", "command", "mode", "mute", "lock", "limits", "speak",
-    "wake word", "many orders", "crowd", "adders", "web story", "power button",
+    "wake word", "many orders", "crowd", "adders", "web story", "web crowd", "power button", "set twice", "set at once",
+    "family logs in",
 })  # fmt: skip
 BED_HOURS, NIGHT_PART = 15.0, 0.1
 
