@@ -132,10 +132,12 @@ class EventJournal:
             return
         is_written = await asyncio.to_thread(self._append, lines, lost)
         if is_written:
-            # What came meanwhile may have pushed some of these out.
+            # What came meanwhile may have pushed some of these out: they are written all the same, and not lost.
             for line in lines:
                 if self._waiting and self._waiting[0] == line:
                     self._waiting.popleft()
+                else:
+                    self._lost -= 1
             self._lost -= lost
 
     def _append(self, lines: Sequence[str], lost: int) -> bool:

@@ -133,6 +133,33 @@ async def test_what_a_full_card_costs_is_told(
     assert lines(tmp_path / FILE_NAME)[-1]["what"] == "later"
 
 
+async def test_what_a_write_is_under_way_with_is_not_lost_though_more_comes_than_may_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, free = threading.Event(), threading.Event()
+    write = os.write
+
+    def slow(descriptor: int, data: bytes) -> int:
+        begun.set()
+        free.wait(30)
+        return write(descriptor, data)
+
+    book = journal(tmp_path)
+    for number in range(10):
+        book.note("n", number=number)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", slow)
+        writing = asyncio.create_task(book.close())
+        await until(begun.is_set)
+        for number in range(10, WAITING_MAX + 5):
+            book.note("n", number=number)
+        free.set()
+        await writing
+    await book.close()
+    told = lines(tmp_path / FILE_NAME)
+    assert [line.get("number") for line in told] == list(range(WAITING_MAX + 5))
+
+
 async def test_a_write_that_is_under_way_at_the_end_is_not_done_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -158,6 +158,26 @@ async def test_a_card_that_goes_is_an_error_and_the_level_is_not_kept() -> None:
     assert await level.get() == 0.7
 
 
+async def test_a_card_that_could_not_be_read_gets_the_level_and_what_it_has_is_no_knob() -> None:
+    class Failing(Card):
+        fails = False
+
+        async def read(self) -> Outputs:
+            if self.fails:
+                raise UnavailableError("card: it does not answer")
+            return await super().read()
+
+    level, turned = Machine(card := Failing()).level(), list[float]()
+    level.on_turn = turned.append
+    await level.set(0.7)
+    card.fails = True
+    with pytest.raises(UnavailableError, match="it does not answer"):
+        await level.get()
+    card.fails, card.level = False, 1.0  # it was away, and has forgotten
+    assert await level.get() == 0.7
+    assert (card.level, turned) == (0.7, [])
+
+
 async def test_a_server_or_card_whose_level_cannot_be_set_is_never_answered_with_success() -> None:
     on = Machine(StandInMixer())
     level = on.level()

@@ -139,6 +139,14 @@ def test_one_utterance_is_erased_again_and_what_was_done_before_is_not(cloud: Cl
     assert cloud.restore(Wanted("again")) == 1  # of the same backup, once more
 
 
+def test_where_the_family_has_not_gone_the_name_that_it_gave_stays(cloud: Cloud) -> None:
+    cloud.back_up()
+    renewed = cloud.store.call(devices.renew_token, UUID, NOW + 3000)
+    assert cloud.restore() == 1
+    restored = cloud.one(Device, 1)
+    assert (restored.token, restored.name) == (renewed.token, "Mila-s-room")
+
+
 def test_tokens_that_were_revoked_are_unknown_and_a_family_that_came_back_stays(
     cloud: Cloud,
 ) -> None:

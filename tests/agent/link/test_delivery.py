@@ -111,6 +111,36 @@ async def test_what_waits_goes_with_the_next_link_however_long_the_wait_was(
     assert levels(link) == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("by_disk", "longest"), [(False, 60), (True, 10)])
+async def test_after_a_link_that_ended_the_waits_begin_anew(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, *, by_disk: bool, longest: float
+) -> None:
+    """What went wrong before it is over: the next link's first fault does not cost a minute."""
+    waits: list[float] = []
+
+    async def wait(_link: object, seconds: float) -> bool:
+        waits.append(seconds)
+        return len(waits) == 20
+
+    monkeypatch.setattr(delivery, "_ends_within", wait)
+    await put_levels(outbox, 1)
+    faults, take = [OutboxError("full")] * 40 if by_disk else [], outbox.take
+
+    async def taken(most: int, *, in_order: bool) -> Sequence[Report]:
+        if faults:
+            raise faults.pop()
+        return await take(most, in_order=in_order)
+
+    monkeypatch.setattr(outbox, "take", taken)
+    link = MemoryLink(*([] if by_disk else [LostError("gone") for _ in range(40)]), None)
+    task = asyncio.create_task(deliver(outbox, link))
+    await until(outbox.emptied.is_set)
+    task.cancel()
+    assert longest / 2 <= waits[19] <= longest
+    assert waits[20] <= 1
+    assert longest / 2 <= waits[39] <= longest
+
+
 @pytest.mark.parametrize(("again", "longest"), [(10, 10), (0, 1), (None, 60), (4_000_000_000, 60)])
 async def test_a_cloud_says_when_to_come_again(
     again: int | None, longest: float, outbox: Outbox, monkeypatch: pytest.MonkeyPatch

@@ -108,6 +108,7 @@ async def test_reports_go_to_the_session_and_to_none_after_its_end(run: Run) -> 
     link = await run(connector, LinkSettings(retry_max_seconds=3600))
     await link.registered.wait()
     assert link.status.to_json()["state"] == "online"
+    assert not link.ended.is_set()
     await link.report({"volume": 1})
     assert await link.send(b"{}") == b"answer"
     session = connector.sessions[0]
@@ -117,6 +118,7 @@ async def test_reports_go_to_the_session_and_to_none_after_its_end(run: Run) -> 
     session.end.set_result("closed by the other side")
     await until(lambda: link.status.state is LinkState.WAITING)
     assert (link.registered.is_set(), session.is_open) == (False, False)
+    assert link.ended.is_set()  # whoever waits with reports goes on with the next link
     assert link.cloud_abilities == frozenset()
     assert link.status.to_json()["warning"] is None
     assert link.status.last_error == "closed by the other side"
@@ -127,6 +129,7 @@ async def test_reports_go_to_the_session_and_to_none_after_its_end(run: Run) -> 
 async def test_before_the_first_connection_a_report_is_lost() -> None:
     link = ReconnectingLink(ScriptedConnector(), QUICK, ())
     assert link.status.to_json()["state"] == "stopped"
+    assert link.ended.is_set()
     with pytest.raises(LostError):
         await link.report({"volume": 1})
 

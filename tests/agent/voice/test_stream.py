@@ -98,6 +98,28 @@ async def test_three_segments_may_wait_and_the_fifth_drops_the_utterance() -> No
     assert not await bench.utterance.finish()
 
 
+async def test_the_end_of_an_utterance_waits_for_its_place_behind_three() -> None:
+    bench, answers, report = Bench(), asyncio.Event(), MemoryLink.report
+
+    async def slow(data: dict[str, object]) -> None:
+        await answers.wait()
+        await report(bench.link, data)
+
+    bench.link.report = slow  # type: ignore[method-assign, assignment]
+    for block in tone(15 * 4 + 1):
+        bench.utterance.add(block)
+        await asyncio.sleep(0)
+    ending = asyncio.create_task(bench.utterance.finish())
+    for _ in range(10):  # turns in which it could give up
+        await asyncio.sleep(0)
+    answers.set()
+    assert await ending
+    assert bench.drops == []
+    key = bench.settings.style.report_key
+    segments = [parse_segment(each[key]) for each in bench.link.reports]
+    assert [segment.eof for segment in segments] == [False] * 5 + [True]
+
+
 @pytest.mark.parametrize("error", [LostError("gone"), ReportRejectedError("4.00")])
 async def test_a_failure_is_told_once_and_nothing_follows_it(
     error: LostError | ReportRejectedError,

@@ -137,6 +137,49 @@ async def test_mode_and_last_order_are_there_again(positions: Positions, tmp_pat
     await made.close()
 
 
+async def test_what_is_set_before_the_files_are_open_is_newer_than_what_they_have(
+    positions: Positions, tmp_path: Path
+) -> None:
+    positions.mode = PlayMode.REPEAT_ALL
+    await positions.close()
+    made = Positions(tmp_path)
+    made.mode = PlayMode.SHUFFLE
+    await made.load()
+    assert made.mode is PlayMode.SHUFFLE
+    made = await again(made, tmp_path)
+    assert made.mode is PlayMode.SHUFFLE
+    await made.close()
+
+
+async def test_what_is_noted_while_the_disk_writes_is_written_next(
+    positions: Positions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    write = PositionStore.write
+
+    def slow(self: PositionStore, rows: Any, notes: Any) -> bool:
+        begun.set()
+        go_on.wait(DEADLINE)
+        return write(self, rows, notes)
+
+    positions.note(A, 100.0, LONG, finished=False)
+    positions.mode = PlayMode.SHUFFLE
+    await positions.load()
+    with monkeypatch.context() as patch:
+        patch.setattr(PositionStore, "write", slow)
+        writing = asyncio.create_task(positions.flush())
+        await asyncio.to_thread(begun.wait, DEADLINE)
+    positions.note(A, 200.0, LONG, finished=False)
+    positions.mode = PlayMode.REPEAT_ONE
+    go_on.set()
+    assert await writing
+    assert await positions.start_of(A) == 200.0 - BACK_SECONDS
+    made = await again(positions, tmp_path)
+    assert await made.start_of(A) == 200.0 - BACK_SECONDS
+    assert made.mode is PlayMode.REPEAT_ONE
+    await made.close()
+
+
 async def test_what_is_forgotten_is_forgotten(positions: Positions, tmp_path: Path) -> None:
     for track in (A, B):
         positions.note(track, 100.0, LONG, finished=False)

@@ -128,6 +128,18 @@ def test_it_goes_on_after_a_restart_in_the_same_boot_only(machine: Machine) -> N
             assert str(again.remaining) == expected, (text, boot)
 
 
+def test_after_a_restart_an_order_extends_it_in_its_fade_only(machine: Machine) -> None:
+    machine.order("2")
+    again = machine.boot("a")
+    again.restore(machine.timer.to_json())
+    machine.now += 94
+    assert not again.touched()
+    assert again.left == 26
+    machine.now += 1
+    assert again.touched()
+    assert again.left == 600
+
+
 def test_a_record_without_a_boot_is_none(machine: Machine) -> None:
     """Where there is no id of the boot, nothing says that the seconds are of this one."""
     machine.timer = machine.boot("")

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from staging.console.call import COOKIE, VISITOR_COOKIE
 from staging.identity.rights import Role
 from staging.store import accounts, grants
 from staging.store.grants import Which
@@ -27,6 +28,24 @@ async def log_in(bare: Bare, user: str, password: str) -> tuple[int, dict[str, A
         body = {"user": user, "password": password}
         answer = await client.post("/session", json=body, headers={"X-CSRF-Token": csrf})
     return answer.status_code, answer.json()
+
+
+async def test_who_logs_in_again_ends_the_session_that_was_open_there(bare: Bare) -> None:
+    async with bare.client(bare.account("op", Role.OPERATOR)) as client:
+        made = await client.post("/api/accounts", json={"name": "tom", "role": "tester"})
+    body = {"user": "tom", "password": made.json()["password"]}
+    async with httpx.AsyncClient(base_url=f"{bare.url}/console/api") as page:
+        csrf = (await page.get("/session")).json()["csrf"]
+        visitor = {VISITOR_COOKIE: page.cookies[VISITOR_COOKIE]}
+        headers = {"X-CSRF-Token": csrf}
+        assert (await page.post("/session", json=body, headers=headers)).status_code == 200
+        before = {COOKIE: page.cookies[COOKIE]}
+        # From a log-in page that was open beside it.
+        page.cookies.update(visitor)
+        assert (await page.post("/session", json=body, headers=headers)).status_code == 200
+        assert (await page.get("/session")).json()["user"] == "tom"
+    async with httpx.AsyncClient(base_url=f"{bare.url}/console/api", cookies=before) as left:
+        assert (await left.get("/session")).json()["user"] is None
 
 
 async def test_an_account_from_its_making_to_its_end(bare: Bare) -> None:

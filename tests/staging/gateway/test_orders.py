@@ -9,11 +9,13 @@ import pytest
 
 from staging.errors import (
     CancelRefusedError,
+    DeviceOfflineError,
     DeviceSilentError,
     NotFoundError,
     NoUpdateError,
 )
 from staging.gateway.gateway import Limits
+from staging.gateway.session import Session
 from staging.store import releases, rollout_acts
 from staging.store.models import OtaTask, Strategy
 from staging.store.releases import StrategyType
@@ -144,6 +146,30 @@ async def test_an_offline_device_is_told_when_it_comes_back_and_before_the_next_
     await event(device, 12, description="cancelled: by an order")
     assert await status(cloud) == ("CREATED", None)
     assert (await cloud.register(answers=TAKES)).asked.empty()
+
+
+@pytest.mark.one_database
+async def test_a_device_that_goes_before_it_hears_of_a_missed_cancellation_is_told_the_next_time(
+    cloud: Any, ordered: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await drop(cloud, ordered)
+    await cloud.gateway.cancel_update(UUID)
+    asked, request = asyncio.Event(), Session.request
+
+    async def gone(self: Session, method: str, *more: Any, **named: Any) -> Answer:
+        if method != "DELETE":
+            return await request(self, method, *more, **named)
+        asked.set()
+        raise DeviceOfflineError("device went offline")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "request", gone)
+        await cloud.register(answers=TAKES)
+        async with asyncio.timeout(60):
+            await asked.wait()
+        await cloud.settle()
+    device = await cloud.register(answers=TAKES)
+    assert parse_cancel_query((await device.expect(*DELETE)).query) == "1"
 
 
 @pytest.mark.one_database

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from staging.errors import StoreBusyError
+from staging.errors import StoreBusyError, StoreFullError
 from staging.store import Database, apps
 from staging.store.apps import Nonce
 from staging.store.nonce_journal import NonceJournal
@@ -110,3 +110,22 @@ async def test_a_read_is_not_answered_again_after_a_kill(
     assert after.use(app.id, "another")
     await after.save()
     assert [nonce.nonce for nonce in killed(tmp_path)] == ["another"]
+
+
+async def test_a_change_that_a_full_disk_let_through_is_not_made_again_after_a_kill(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = database.call(apps.add_app, "a", apps.AppType.WEB, None, NOW)
+    before = Nonces(database, lambda: NOW, journal=NonceJournal(tmp_path, "server"))
+    await before.restore()
+
+    def full(*_given: Any) -> bool:
+        raise StoreFullError("full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apps, "claim_nonce", full)
+        assert await before.claim(app.id, "a change")  # and the process is killed
+
+    after = Nonces(database, lambda: NOW, journal=NonceJournal(tmp_path, "server"))
+    await after.restore()
+    assert not await after.claim(app.id, "a change")
