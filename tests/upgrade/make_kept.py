@@ -3,7 +3,7 @@
     python -m tests.upgrade.make_kept NAME
 
 What it holds is in `test_kept.py`, which reads it by the program of then. An archive that is there is never made anew: it
-is of its day. The outbox, the update's files and the launcher's are in `before/` (`make_fixtures.py`), from a run of their own.
+is of its day. The update's files, the launcher's and an outbox of the version before are in `before/` (`make_fixtures.py`), from a run of their own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from agent.first.bind_token import FILE_NAME as BIND_TOKEN
 from agent.first.bind_token import BindToken
+from agent.link.outbox import Outbox
 from agent.local.keyring import FOLDER_NAME, Keyring
 from agent.local.page import SESSIONS_NAME
 from agent.local.page.sessions import Sessions
@@ -42,6 +43,7 @@ POINTS = {
     "rules": "quiet 20:30-06:30; daily 60", "listening": "daily 30", "microphone": "false", "child_lock": "true",
 }  # fmt: skip
 URL = "http://127.0.0.1/a.mp3"
+OUTBOX, SESSION = "outbox.sqlite", "session-of-the-page"
 
 
 async def make(state: Path) -> str:
@@ -78,7 +80,20 @@ async def make(state: Path) -> str:
     assert (state / BIND_TOKEN).exists()
     record = RaucRecord(SlotTrial("1.1.0", "77", "rootfs.1", "rootfs.0", "boot", 1))
     write_atomically(state / "rauc.json", record.to_bytes())
+    outbox = Outbox(state / OUTBOX, 1024 * 1024, now=lambda: 1.8e9)
+    await outbox.open()
+    await outbox.put("volume", 5)
+    await outbox.finish(await outbox.take())  # the next number is known from it
+    for key, value, once in (("volume", 6, None), ("ota_event", {"event": 10}, "update 77")):
+        await outbox.put(key, value, once=once)
+    await outbox.close()
     return await Sessions(state / SESSIONS_NAME, lambda: 1.8e9).open("token")
+
+
+def fill(state: Path) -> None:
+    """Make a state folder with all of it."""
+    state.mkdir()
+    (state / SESSION).write_text(asyncio.run(make(state)))
 
 
 def main(name: str) -> None:
@@ -89,9 +104,7 @@ def main(name: str) -> None:
     target = KEPT / f"{name}.tar.gz"
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"
-        state.mkdir()
-        session = asyncio.run(make(state))
-        (state / "session-of-the-page").write_text(session)
+        fill(state)
         KEPT.mkdir(exist_ok=True)
         with tarfile.open(target, "x:gz") as archive:
             archive.add(state, "state")

@@ -5,12 +5,17 @@ Whoever changes a format makes an archive of the new one, and the old ones go on
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import tarfile
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.first.bind_token import BindToken
+from agent.link.outbox import Outbox
 from agent.local.keyring import FOLDER_NAME, Keyring
 from agent.local.page import SESSIONS_NAME
 from agent.local.page.sessions import Sessions
@@ -24,11 +29,15 @@ from resources.playing.resume import Heard
 from tests.agent.parts import make_profile
 from tests.agent.test_points import built
 from tests.upgrade.house import ROOT
+from tests.upgrade.make_kept import OUTBOX, fill
 
-ARCHIVES = sorted((ROOT / "tests/upgrade/kept").glob("*.tar.gz"))
+ARCHIVES = sorted(
+    (ROOT / "tests/upgrade/kept").glob("*.tar.gz"),
+    key=lambda path: path.name.removesuffix(".tar.gz"),
+)
 # What there is of each; a file that an archive does not have was not kept then.
 FILES = {
-    "bind_token.json", "child_lock.json", "lan/phone.keys", "lan/phone.number", "listening_rules.json", "loudness.json",
+    "bind_token.json", "child_lock.json", OUTBOX, "lan/phone.keys", "lan/phone.number", "listening_rules.json", "loudness.json",
     "microphone-off", "page-sessions.json", "playing.beat", "playing.sqlite", "rauc.json", "rules.json",
     "stories/key.json", "stories/key.story", "stories/pins.json", "voice_ledger.json", "wake/xiaozhi.json",
 }  # fmt: skip
@@ -50,6 +59,64 @@ def test_each_kind_of_file_is_in_one() -> None:
         with tarfile.open(path) as archive:
             found |= {name.removeprefix("state/") for name in archive.getnames()}
     assert found >= FILES, FILES - found
+
+
+def form(path: Path) -> Any:
+    """What a file's format is: the columns of its tables, or the members of its objects; None: it has neither."""
+    if path.suffix == ".json":
+        return members(json.loads(path.read_bytes()))
+    if path.suffix != ".sqlite":
+        return None
+    with closing(sqlite3.connect(path)) as db:
+        tables = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        ]
+        columns = {name: db.execute(f"PRAGMA table_info({name})").fetchall() for name in tables}
+    return {name: sorted(column[1:4] for column in found) for name, found in columns.items()}
+
+
+def members(value: Any) -> Any:
+    """The names of members, down to the values."""
+    if isinstance(value, dict):
+        return {name: members(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [members(each) for each in value]
+    return None
+
+
+def forms(state: Path) -> dict[str, Any]:
+    """The formats of a state folder's files, by their names."""
+    files = (path for path in sorted(state.rglob("*")) if path.is_file())
+    return {str(path.relative_to(state)): form(path) for path in files}
+
+
+def test_the_newest_archive_has_the_formats_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is written from now on is read by no test of a later version: `make_kept` makes an archive of it."""
+    monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent")
+    with tarfile.open(ARCHIVES[-1]) as archive:
+        archive.extractall(tmp_path / "kept", filter="data")
+    fill(tmp_path / "now")
+    found = forms(tmp_path / "kept" / "state")
+    assert found == forms(tmp_path / "now")
+    assert sum(each is not None for each in found.values()) > 10
+
+
+async def test_reports_that_waited_go_on_with_their_numbers(tmp_path: Path) -> None:
+    with tarfile.open(ARCHIVES[-1]) as archive:
+        archive.extract(f"state/{OUTBOX}", tmp_path, filter="data")
+    outbox = Outbox(tmp_path / "state" / OUTBOX, 1024 * 1024)
+    assert await outbox.open() is None
+    assert not await outbox.put("ota_event", {"event": 10}, once="update 77")  # it waits already
+    await outbox.put("volume", 7)
+    waiting = await outbox.take(10)
+    assert [report.data for report in waiting] == [{"volume": 6}, {"ota_event": {"event": 10}}, {"volume": 7}]  # fmt: skip
+    assert [report.row.number for report in waiting[:2]] == [2, 3]
+    assert waiting[0].row.epoch == waiting[1].row.epoch
+    assert len({(report.row.epoch, report.row.number) for report in waiting}) == 3
+    assert waiting[0].row.time == 1_800_000_000_000
+    await outbox.close()
 
 
 async def test_what_a_family_set_is_in_force(state: Path) -> None:
