@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.link.outbox_disk import DiskError
 from agent.link.outbox_store import NotStoredError, Report, Store
@@ -44,6 +44,7 @@ class Outbox:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self.filled = asyncio.Event()
         self.emptied = asyncio.Event()
+        self._untidy = asyncio.Event()
         self._closed = False
         self._puts = 0
 
@@ -124,9 +125,11 @@ class Outbox:
         return await self._run(lambda: self._store.waiting)
 
     async def tend(self) -> None:
-        """Delete what is delivered, and store what memory holds, until cancelled."""
+        """Delete what is delivered, and store what memory holds, until cancelled; while there is neither, wait for it."""
         while True:
+            await self._untidy.wait()
             await asyncio.sleep(TEND_SECONDS)
+            self._untidy.clear()
             await self._run(self._store.tend)
 
     async def close(self) -> None:
@@ -140,9 +143,15 @@ class Outbox:
         if self._closed:
             raise OutboxError(f"outbox {self._path}: closed")
         doing = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-        # If the caller was cancelled, asyncio would log the exception as never retrieved.
-        doing.add_done_callback(lambda done: done.cancelled() or done.exception())
+        doing.add_done_callback(self._note_done)
         try:
             return await asyncio.shield(doing)
         except (DiskError, NotStoredError) as error:
             raise OutboxError(f"outbox {self._path}: {error}") from error
+
+    def _note_done(self, done: asyncio.Future[Any]) -> None:
+        """Note what work has left for `tend`."""
+        if not done.cancelled():
+            done.exception()  # if the caller was cancelled, asyncio would log it as never retrieved
+        if not self._store.is_tidy:
+            self._untidy.set()

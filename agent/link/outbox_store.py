@@ -465,9 +465,14 @@ class Store:
         while len(self._once_told) > ONCE_LIMIT:
             del self._once_told[next(iter(self._once_told))]
 
+    @property
+    def is_tidy(self) -> bool:
+        """Whether the file is as it should be: `tend` has nothing to do."""
+        return not (self._memory.held or self._done or self._bad or self._lanes.unsaved)
+
     def tend(self) -> bool:
         """Write what memory holds and delete what is delivered; return whether the disk took it."""
-        if not (self._memory.held or self._done or self._bad or self._lanes.unsaved):
+        if self.is_tidy:
             return self._disk.is_open
         try:
             self._store([])

@@ -82,6 +82,8 @@ class Deck:
         self._at = 0.0  # as it was when it was asked for last
         self._length: float | None = None
         self._marked: float | None = None
+        self._begun = asyncio.Event()
+        """A track was put on the player; while there is none, `run` wakes nobody."""
 
     @property
     def track(self) -> Track | None:
@@ -138,6 +140,7 @@ class Deck:
         finally:
             self._loading = False
         self._track, self._at = ready.track, ready.start
+        self._begun.set()
         self._length = await self.player.length()
         if not by_itself:
             # What was ordered is what was heard last, also after a power cut at once; it was left there.
@@ -201,8 +204,11 @@ class Deck:
             self.memory.note(track, self._at, self._length, finished=False)
 
     async def run(self) -> None:
-        """Write every few seconds how far the track is, until cancelled."""
+        """Write every few seconds how far the track is, until cancelled; without one, wait for it."""
         while True:
+            if self._track is None:
+                self._begun.clear()
+                await self._begun.wait()
             await asyncio.sleep(BEAT_SECONDS)
             await self.beat()
 

@@ -48,6 +48,8 @@ class ControlHistory:
         """Those of `_values`: each report of a device asks for its own."""
         self._dropped = 0
         self._saving = asyncio.Lock()
+        self._filled = asyncio.Event()
+        """There may be something to save: nobody is woken where nobody controls anything."""
 
     def note(self, value: Noted) -> None:
         """Add a value that was read or set."""
@@ -56,6 +58,7 @@ class ControlHistory:
             self._devices.add(value.device_id)
         else:
             self._dropped += 1
+        self._filled.set()
 
     def holds(self, device_id: int) -> bool:
         """Return whether a value of the device is not in the store yet."""
@@ -88,11 +91,14 @@ class ControlHistory:
         self._dropped += max(0, len(kept) - MEMORY_LIMIT)
         self._values = kept[:MEMORY_LIMIT]
         self._devices = {value.device_id for value in self._values}
+        self._filled.set()
 
     async def keep_saving(self) -> None:
-        """Save every `FLUSH_SECONDS`, until cancelled."""
+        """Save `FLUSH_SECONDS` after something was noted, until cancelled."""
         while True:
+            await self._filled.wait()
             await asyncio.sleep(FLUSH_SECONDS)
+            self._filled.clear()
             await self.save()
 
 

@@ -106,11 +106,18 @@ class Wanted:
 
 def wanted(session: Session, device_id: int) -> Wanted:
     """Return what a device is to be told of its family; one that shows an old token gets the present one again."""
-    device = session.get_one(Device, device_id)
-    token = device.next_bind_token
-    if token is None and device.bind_token_differs:
-        token = device.bind_token
-    return Wanted(token, device.family_since)
+    # Not the whole row: each device that comes is asked about, and its self-description is long.
+    columns = (
+        Device.next_bind_token,
+        Device.bind_token,
+        Device.bind_token_differs,
+        Device.family_since,
+    )
+    found = session.execute(select(*columns).where(Device.id == device_id)).one()
+    token = found.next_bind_token
+    if token is None and found.bind_token_differs:
+        token = found.bind_token
+    return Wanted(token, found.family_since)
 
 
 def _is_waiting() -> ColumnElement[bool]:

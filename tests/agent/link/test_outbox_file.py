@@ -14,8 +14,10 @@ import pytest
 
 from agent.link import outbox_file
 from agent.link.outbox import Outbox, OutboxError
+from agent.link.outbox_disk import DiskError
 from agent.link.outbox_file import OutboxFile, Sweep, fault_before_opening, make_file
 from agent.link.outbox_rows import Row, make_row
+from agent.link.outbox_store import Store
 from tests.moved_clock import on_moved_clock
 
 NAME = "outbox.sqlite"
@@ -140,6 +142,43 @@ async def test_what_is_delivered_is_deleted_after_ten_seconds(tmp_path: Path) ->
     assert rows_in(tmp_path / NAME) == 0
     tending.cancel()
     await outbox.close()
+
+
+@on_moved_clock
+async def test_an_outbox_in_which_nothing_is_to_be_done_wakes_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+    tend = Store.tend
+
+    def noted(self: Store) -> bool:
+        looks.append(self.is_tidy)
+        return tend(self)
+
+    outbox = Outbox(tmp_path / NAME, 10**6)
+    await outbox.open()
+    monkeypatch.setattr(Store, "tend", noted)
+    tending = asyncio.create_task(outbox.tend())
+    await asyncio.sleep(3600)
+    assert looks == []
+    await outbox.put("volume", 1)
+    await outbox.finish(await outbox.take(), at_once=False)
+    await asyncio.sleep(3600)
+    assert looks == [False]
+    assert rows_in(tmp_path / NAME) == 0
+    # What the disk does not take is tried again and again.
+    monkeypatch.setattr(Store, "_store", refuse)
+    await outbox.put("volume", 2)
+    await asyncio.sleep(60)
+    assert len(looks) >= 6
+    assert outbox.status()["in_memory"] == 1
+    tending.cancel()
+    monkeypatch.undo()
+    await outbox.close()
+
+
+def refuse(*_: object) -> None:
+    raise DiskError("full")
 
 
 async def test_what_is_delivered_is_deleted_at_once_when_it_is_64_reports(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from resources.playing.orders import SetMode
 from resources.playing.positions import Positions
 from resources.playing.queue import PlayMode, Queue, Track
 from resources.playing.resume import Choice
+from tests.moved_clock import on_moved_clock
 from tests.resources.parts import DEADLINE, Bench, make_sounds
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
@@ -555,3 +556,29 @@ async def test_a_player_that_hangs_holds_up_no_stop(
     await asyncio.wait_for(bench.point.put("stop"), DEADLINE)
     assert bench.player.played[-1] == "(stop)"
     assert not any(isinstance(event, Started) for event in bench.events[1:])
+
+
+@on_moved_clock
+async def test_nobody_is_woken_for_the_place_of_a_track_while_there_is_none(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "media", "a", "b")
+    deck, looks = bench.teller.deck, list[str]()
+
+    async def noted() -> None:
+        looks.append("" if deck.track is None else deck.track.title)
+
+    deck.beat = noted  # type: ignore[method-assign]
+    beats = asyncio.create_task(deck.run())
+    await asyncio.sleep(3600)
+    assert looks == []
+    await bench.point.put("a")
+    await asyncio.sleep(60)
+    assert 10 <= len(looks) <= 12  # each 5 s
+    assert set(looks) == {"a"}
+    await bench.point.put("stop")
+    await asyncio.sleep(3600)
+    assert looks[12:] in ([], [""])
+    await bench.point.put("b")
+    await asyncio.sleep(6)
+    assert looks[-1] == "b"
+    beats.cancel()
+    await bench.teller.close()

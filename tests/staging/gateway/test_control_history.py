@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from staging.errors import StoreFullError
 from staging.gateway import control_history
+from staging.gateway.control_history import ControlHistory, Noted
 from staging.store import controls
 from staging.store.controls import Controlled
 from staging.store.models import Device
+from tests.moved_clock import on_moved_clock
 from wire.codes import Code
 from wire.exchange import Answer
 
@@ -137,3 +140,38 @@ async def test_values_wait_for_a_store_that_takes_none_now(
         assert cloud.gateway._history.holds(cloud.device.id)
     assert await history(cloud) == [("switch", False), ("power", 75)]
     assert "1 values of control requests are not in the history" in caplog.text
+
+
+@on_moved_clock
+async def test_nobody_is_woken_where_nobody_controls_anything() -> None:
+    class Store:
+        """Takes what is written, and refuses the first."""
+
+        def __init__(self) -> None:
+            self.written: list[int] = []
+
+        async def write(self, _work: object, values: list[Controlled]) -> None:
+            self.written.append(len(values))
+            if len(self.written) == 1:
+                raise StoreFullError("full")
+
+    store, woken = Store(), []
+    kept = ControlHistory(store)  # type: ignore[arg-type]  # as much of one as is used
+    save = kept.save
+
+    async def noted() -> None:
+        woken.append(len(store.written))
+        await save()
+
+    kept.save = noted  # type: ignore[method-assign]
+    saving = asyncio.create_task(kept.keep_saving())
+    await asyncio.sleep(3600)
+    assert woken == []
+    point = {"name": "volume", "type": "integer", "methods": ["GET", "PUT"]}
+    kept.note(Noted(1, "volume", point, "3", 1000))
+    await asyncio.sleep(0.6)
+    assert store.written == [1]  # half a second later, and again where the store does not take it
+    await asyncio.sleep(3600)
+    assert store.written == [1, 1]
+    assert len(woken) == 2
+    saving.cancel()
