@@ -14,6 +14,7 @@ import contextlib
 import logging
 import math
 import ssl
+import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -22,7 +23,7 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
+from paho.mqtt.properties import Properties, VariableByteIntegers
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -240,8 +241,9 @@ class MqttConnection:
             StreamClosedError: the connection ended; it may have arrived.
         """
         self._check_room(message.payload)
+        made: Any = _Properties(message)
         info = self._client.publish(
-            message.topic, message.payload, message.qos, message.retain, _properties(message)
+            message.topic, message.payload, message.qos, message.retain, made
         )
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise StreamClosedError(f"not published: {info.rc.name}")
@@ -354,7 +356,8 @@ class MqttConnection:
     def _look(self) -> None:
         if self._misc is not None:
             self._misc.cancel()
-        self._client.loop_misc()
+        if self._until_paho_acts() <= 0:
+            self._client.loop_misc()
         # What has come meanwhile was read before: the event loop looks at sockets before timers.
         if self._loop.time() - self._heard > self._silence:
             self.abort(f"the broker is silent for {self._silence:g} s")
@@ -367,13 +370,18 @@ class MqttConnection:
 
         What comes and goes meanwhile makes it later: nobody is woken each second to see that.
         """
-        client, silent_at = self._client, self._heard + self._silence - self._loop.time()
+        silent_at = self._heard + self._silence - self._loop.time()
+        return min(self._until_paho_acts(), silent_at)
+
+    def _until_paho_acts(self) -> float:
+        """Return the seconds until paho sends a ping, or misses the answer to one."""
+        client = self._client
         if not client.keepalive:
-            return silent_at
-        # paho counts by this clock from the older of the two, and from a ping that is not answered.
+            return math.inf
+        # It counts by this clock from the older of the two, and from a ping that is not answered.
         out, come, ping = client._last_msg_out, client._last_bytes_received, client._ping_t  # noqa: SLF001
         since: float = min(out, come, ping or math.inf)
-        return min(since + float(client.keepalive) - time.monotonic(), silent_at)
+        return since + float(client.keepalive) - time.monotonic()
 
     def _on_connect(self, _client: Any, _data: Any, flags: Any, reason: Any, got: Any) -> None:
         self.session_present = flags.session_present
@@ -441,14 +449,32 @@ class MqttConnection:
                 waiting.exception()  # nobody may wait for it any more
 
 
-def _properties(message: Outgoing) -> Any:
-    made = Properties(PacketTypes.PUBLISH)
-    if message.expiry is not None:
-        made.MessageExpiryInterval = message.expiry
-    if message.response_topic:
-        made.ResponseTopic = message.response_topic
-    if message.correlation:
-        made.CorrelationData = message.correlation
-    if message.properties:
-        made.UserProperty = list(message.properties)
-    return made
+class _Properties:
+    """The properties of a PUBLISH (MQTT 5 section 3.3.2.3), as far as paho asks for them: it makes its own for each by looking names up."""
+
+    __slots__ = ("_packed",)
+
+    def __init__(self, message: Outgoing) -> None:
+        """Encode them; raises struct.error for what is too long or too large."""
+        made = bytearray()
+        if message.expiry is not None:
+            made += struct.pack(">BI", _EXPIRY, message.expiry)
+        if message.response_topic:
+            made += bytes((_RESPONSE_TOPIC,)) + _counted(message.response_topic.encode())
+        if message.correlation:
+            made += bytes((_CORRELATION,)) + _counted(message.correlation)
+        for name, value in message.properties:
+            made += bytes((_USER,)) + _counted(name.encode()) + _counted(value.encode())
+        self._packed = bytes(VariableByteIntegers.encode(len(made)) + made)
+
+    def pack(self) -> bytes:
+        """As paho's."""
+        return self._packed
+
+
+# Of properties (MQTT 5 section 2.2.2.2).
+_EXPIRY, _RESPONSE_TOPIC, _CORRELATION, _USER = 2, 8, 9, 38
+
+
+def _counted(data: bytes) -> bytes:
+    return struct.pack(">H", len(data)) + data

@@ -24,6 +24,7 @@ GREETING = b"\x22\x00\x0a\x27" + PACKET_LIMIT.to_bytes(4, "big")
 # Seconds between two looks at who is silent, and the keepalive of one who has not said who he is.
 LOOK_SECONDS, STRANGER_SECONDS = 6.0, 60
 MIDS = 65535
+PONG = mqtt.packet(mqtt.PINGRESP)
 
 
 @dataclass(slots=True)
@@ -359,7 +360,7 @@ class BrokerConnection(asyncio.Protocol):
                     session.filters.pop(name, None)
                 self.write(mqtt.answer(mqtt.UNSUBACK, mid, reasons))
             case mqtt.PINGREQ:
-                self.write(mqtt.packet(mqtt.PINGRESP))
+                self.write(PONG)
             case mqtt.DISCONNECT:
                 self.end(with_will=packet.body[:1] == bytes((WITH_WILL,)))
             case kind:

@@ -20,6 +20,7 @@ def matches(pattern: str, topic: str) -> bool:
     return len(wanted) == len(parts)
 
 
+@functools.lru_cache(2000)
 def group_of(name: str) -> tuple[str, str]:
     """Return the group of a shared subscription, "" for one of a single client, and its filter (4.8.2)."""
     if not name.startswith(SHARE):
@@ -43,6 +44,7 @@ class Access:
     def __init__(self, text: str) -> None:
         """Read it, in mosquitto's words; raises ValueError for a line that is not known here."""
         self._rules: list[Rule] = []
+        self._known: dict[tuple[str, str, str], bool] = {}
         user = ""
         for line in filter(None, map(str.strip, text.splitlines())):
             match line.split(" "):
@@ -56,7 +58,13 @@ class Access:
                     raise ValueError(f"access list: got {line!r}, expected user, topic or pattern")
 
     def allows(self, user: str, may: str, topic: str) -> bool:
-        """Return whether ``user`` may "read" or "write" a topic."""
+        """Return whether ``user`` may "read" or "write" a topic: each message asks, and a world has few topics."""
+        asked = (user, may, topic)
+        if (known := self._known.get(asked)) is None:
+            known = self._known[asked] = self._finds(*asked)
+        return known
+
+    def _finds(self, user: str, may: str, topic: str) -> bool:
         return any(
             may in rule.may
             and rule.user in {"", user}

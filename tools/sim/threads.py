@@ -131,7 +131,11 @@ class Lock:
         return self.acquire()
 
     def __exit__(self, *_error: object) -> None:
-        self.release()
+        if self.holder is None:
+            raise RuntimeError("release unlocked lock")
+        self.holder = None
+        if self.waiting:
+            TURNS.wake(self.waiting[0])
 
     def _at_fork_reinit(self) -> None:
         self.holder = None
@@ -160,6 +164,9 @@ class RLock(Lock):
 
     def __enter__(self) -> bool:
         return self.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self.release()
 
     def release(self) -> None:
         """As threading.RLock.release."""
