@@ -149,7 +149,7 @@ class _Opened:
 
         Raises:
             StoreBusyError: it did not begin within `STORE_DEADLINE`, and does not begin any more.
-            StagingError: it began, and did not end within as long again.
+            StagingError: it began, and did not end within `END_DEADLINE` after that.
         """
         turn = _Turn()
 

@@ -11,7 +11,6 @@ import pytest
 from audio.vad import (
     BLOCK_BYTES,
     RATE,
-    SILENCE,
     EnergyVad,
     SileroVad,
     Vad,
@@ -58,11 +57,11 @@ def test_speech_is_told_from_a_quiet_room(make: type[Vad]) -> None:
 def test_the_level_is_in_decibels_below_full_scale() -> None:
     assert loudness(array.array("h", [32767, -32767] * 160).tobytes()) == pytest.approx(0, abs=0.01)
     assert loudness(array.array("h", [3277, -3277] * 160).tobytes()) == pytest.approx(-20, abs=0.01)
-    assert loudness(bytes(BLOCK_BYTES)) == SILENCE
+    assert loudness(bytes(BLOCK_BYTES)) == -96.0
 
 
 def test_a_constant_part_is_no_sound() -> None:
-    assert loudness(array.array("h", [12000] * 320).tobytes()) == SILENCE
+    assert loudness(array.array("h", [12000] * 320).tobytes()) == -96.0
     biased = array.array("h", [12000 + 3277, 12000 - 3277] * 160)
     assert loudness(biased.tobytes()) == pytest.approx(-20, abs=0.01)
 

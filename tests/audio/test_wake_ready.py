@@ -18,6 +18,16 @@ from tests.extras import require
 from tools.speech import has_espeak
 
 
+def test_what_comes_near_counts_from_six_tenths_of_what_a_hit_takes() -> None:
+    hearing = object.__new__(Hearing)  # its model is a package of 4 MB, and is not asked here
+    hearing._word, hearing._limit, hearing._highest = next(iter(ReadyWord)), 0.5, 0.0
+    assert [hearing._judge(probability) for probability in (0.29, 0.0)] == [None, None]
+    assert hearing._judge(0.31) is None
+    near = hearing._judge(0.0)
+    assert near is not None
+    assert (near.hit, round(near.distance, 2)) == (False, 0.69)
+
+
 def english(text: str) -> bytes:
     if not has_espeak():
         pytest.skip("espeak-ng is not installed")

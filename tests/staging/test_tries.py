@@ -45,6 +45,16 @@ def test_a_good_try_is_taken_back_and_an_hour_without_any_forgets_all() -> None:
     assert tries.wait("a") == 0
 
 
+def test_without_a_word_on_it_an_hour_without_a_try_forgets_all() -> None:
+    clock = Clock()
+    tries = Tries(Allowance(free=1, first=10_000.0, longest=10_000.0), clock)
+    tries.count("a")
+    clock.now += 3599
+    assert tries.wait("a") == 6401
+    clock.now += 1
+    assert tries.wait("a") == 0
+
+
 def test_the_key_that_tried_longest_ago_is_forgotten_beyond_the_limit() -> None:
     tries = Tries(FEW, Clock())
     for _ in range(4):

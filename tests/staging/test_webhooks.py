@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 import trustme
+from sqlalchemy import insert
 
 import staging.webhooks as webhook_sender
 from staging.alarm_rules import Kind, Seen
 from staging.errors import NotFoundError, StagingError
 from staging.store import Database, alarms, webhooks
 from staging.store.alarm_models import Delivery
-from staging.store.webhooks import GIVEN_UP, PAUSES, Due
+from staging.store.webhooks import GIVEN_UP, PAUSES, WAITING, Due
 from staging.webhooks import Sender, addresses, is_public, post, sign
 from tests.staging.conftest import FakeClock
 from wire.errors import FieldError
@@ -93,6 +94,31 @@ def test_tries_end(database: Database) -> None:
     for missing in (webhooks.remove, lambda s, n: webhooks.test(s, n, 0)):
         with pytest.raises(NotFoundError, match="webhook 1"):
             database.call(missing, hook.id)
+
+
+@pytest.mark.one_database
+def test_a_thousand_messages_wait_for_an_address_and_the_newest_five_are_shown(
+    database: Database,
+) -> None:
+    hook = database.call(webhooks.add, "https://example.org/", 0)
+
+    def make(session: Any) -> None:
+        row = {
+            "webhook_id": hook.id,
+            "body": "{}",
+            "state": WAITING,
+            "next_time": 0,
+            "create_time": 0,
+        }
+        session.execute(insert(Delivery), [row] * 1001)
+
+    database.call(make)
+    database.call(webhooks.forget_old, 1)
+    (told,) = database.call(webhooks.listing)
+    assert (told.waiting, len(told.newest)) == (1000, 5)
+    assert [each.id for each in told.newest] == [1001, 1000, 999, 998, 997]
+    oldest = database.call(lambda s: s.get_one(Delivery, 1))
+    assert (oldest.state, oldest.problem) == (GIVEN_UP, "too many wait for this address")
 
 
 Answering = Callable[[http.server.BaseHTTPRequestHandler], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import socket
 import ssl
@@ -81,6 +82,23 @@ def test_whoever_only_connects_takes_few_descriptors(monkeypatch: pytest.MonkeyP
         assert accepted[4].recv(1) == b"x"
         for each in (*crowd, *accepted):
             each.close()
+
+
+def test_of_those_who_only_connect_the_newest_forty_eight_stay() -> None:
+    """The agent has descriptors left for its card, its cloud and its player."""
+    with lan_socket("127.0.0.1", 0) as listener, contextlib.ExitStack() as opened:
+        listener.listen(64)
+
+        def come() -> socket.socket:
+            opened.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+            return opened.enter_context(listener.accept()[0])
+
+        first, *_ = [come() for _ in range(48)]
+        first.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            first.recv(1)
+        come()
+        assert first.recv(1) == b""
 
 
 async def test_a_stranger_reads_and_sets_nothing_and_the_owner_pins_the_certificate(

@@ -10,7 +10,8 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy.orm import Session
@@ -287,3 +288,26 @@ async def test_a_request_that_is_none_is_refused_and_a_command_that_is_not_the_s
     for line in ("backup x", "device list --csv x", "account add a --password-file x", "device"):
         assert await own.run({"words": line.split(), "database": "", "user": "u"}) == OWN
     assert not (tmp_path / "x").exists()
+
+
+def test_a_command_waits_twenty_seconds_for_its_turn_and_eight_more_for_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[float] = []
+
+    def begin(work: Callable[..., Any]) -> None:
+        """Begin the transaction, which has no end."""
+        with pytest.raises(ZeroDivisionError):
+            work(Mock())
+
+    def result(seconds: float) -> None:
+        waited.append(seconds)
+        raise TimeoutError
+
+    monkeypatch.setattr(
+        asyncio, "run_coroutine_threadsafe", lambda _work, _loop: Mock(result=result)
+    )
+    opened = runs._Opened(Mock(write=begin), Mock(), reads=False)
+    with pytest.raises(StagingError, match="look whether it was done"):
+        opened.call(lambda _session: 1 // 0)
+    assert waited == [20.0, 8.0]

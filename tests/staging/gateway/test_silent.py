@@ -27,6 +27,7 @@ from staging.store import (
 )
 from staging.store.models import RELEASED, UNVERIFIED, OtaTask
 from staging.store.releases import StrategyType, Target
+from tests.staging.conftest import FakeClock
 from wire.codes import Code
 from wire.exchange import Answer
 from wire.ota import parse_order
@@ -239,6 +240,22 @@ def test_an_update_that_stalls_does_not_hold_the_others_up(database: Database) -
     assert database.call(silent_orders.running, 1000, 2000) == 1
     assert database.call(silent_orders.running, 1001, 2000) == 0
     assert database.call(silent_orders.running, 0, 999) == 0  # from while our clock was ahead
+
+
+@pytest.mark.one_database
+async def test_an_update_without_a_report_for_ten_minutes_gives_its_place_up(
+    database: Database, clock: FakeClock
+) -> None:
+    database.call(devices.add, UUID, 0)
+    publish(database)
+    database.call(silent_orders.order, UUID, clock.now)
+    updates = SilentUpdates(
+        database, clock, online=set, send=lambda _uuid: None, pace=Pace(running=1)
+    )
+    clock.now += 600_000
+    assert await updates._is_full()
+    clock.now += 1
+    assert not await updates._is_full()
 
 
 # Verification

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -494,3 +495,21 @@ async def test_an_offer_is_answered_aloud(
         outcome = await next_outcome()
     assert (outcome.text, outcome.done) == ("第二个", True)
     assert machine.asked == [("PUT", "play", "播放小兔子拔萝卜")]
+
+
+async def test_two_hundred_and_fifty_six_answers_are_sent_at_once(
+    recognition: Recognition, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """More devices than that do not speak at once; the rest of a flood is told, and not kept."""
+    monkeypatch.setattr(service, "answer_of", lambda _outcome: SimpleNamespace(titles=()))
+    outcome: Any = SimpleNamespace(uuid=UUID)
+    for _ in range(256):
+        recognition._tell(outcome)
+    assert "too many answers" not in caplog.text
+    recognition._tell(outcome)
+    assert "too many answers are being sent" in caplog.text
+    sending = list(recognition._answering)
+    assert len(sending) == 256
+    for task in sending:
+        task.cancel()
+    await asyncio.wait(sending)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -120,6 +122,28 @@ async def test_a_package_without_room_leaves_nothing(
     assert body.read == 1
     assert list(data.root.iterdir()) == []
     assert signed == []
+
+
+class Claimed(bytes):
+    """A block that counts as two GiB."""
+
+    def __len__(self) -> int:
+        return 2 * 2**30
+
+
+async def test_a_package_of_two_gib_is_taken_and_a_byte_more_is_not(
+    database: Database,
+    data: DataDir,
+    signed: Signed,
+    new: NewRelease,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=2**50))
+    with pytest.raises(PackageTooLargeError, match="package: expected at most 2147483648 bytes"):
+        await uploads.receive(database, data, new, Body(Claimed(b"x"), b"y"), 0)
+    assert signed == []
+    await uploads.receive(database, data, new, Body(Claimed(b"x")), 0)
+    assert len(signed) == 1
 
 
 async def test_an_empty_package_and_a_failed_signature_leave_nothing(

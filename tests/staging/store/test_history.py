@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from staging.store import Database, controls, devices, history
 from staging.store.controls import Controlled
 from staging.store.history import HistoryPoint, Query
+from staging.store.models import Report
 
 ROWS = 20_000
 FILL = """
@@ -90,6 +91,21 @@ LOGS: dict[str, tuple[list[Any], list[str]]] = {
 def test_the_log_of_an_update_whatever_a_device_reported(case: str) -> None:
     logs, lines = LOGS[case]
     assert history.lines_of(logs, 7) == lines
+
+
+@pytest.mark.one_database
+def test_the_log_of_a_trial_is_looked_for_in_the_newest_five(database: Database) -> None:
+    device = database.call(devices.add, None, 0)
+
+    def report(ts: int) -> None:
+        value = {"transaction": str(ts), "lines": [f"line {ts}"]}
+        row = Report(device_id=device.id, ts=ts, key="ota_log", kind="REPORT", value=value)
+        database.call(lambda session: session.add(row))
+
+    for ts in range(1, 7):
+        report(ts)
+    found = [database.call(history.trial_log, device.id, task) for task in (1, 2, 6)]
+    assert found == [[], ["line 2"], ["line 6"]]
 
 
 NOW = 1_790_000_000_000

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+from sqlalchemy import insert
+
 from staging.store import Database, devices, utterances
 from staging.store.models import Device, Report
 from staging.store.utterances import StoredSegment, group
@@ -82,3 +87,16 @@ def test_one_is_found_by_its_start_and_its_number(database: Database) -> None:
     assert database.call(utterances.find, device.id, 10, 8) is None
     assert database.call(utterances.find, device.id, 9, 7) is None
     assert database.call(utterances.find, device.id, 23, 8) is None
+
+
+@pytest.mark.one_database
+def test_the_first_two_hundred_times_that_a_device_told_are_looked_at(database: Database) -> None:
+    device = database.call(devices.add, None, 0)
+
+    def make(session: Any) -> None:
+        row = {"device_id": device.id, "key": "utterance_times", "kind": "REPORT", "value": {}}
+        session.execute(insert(Report), [row | {"ts": ts} for ts in range(1, 203)])
+
+    database.call(make)
+    found = database.call(utterances.times, device.id, 2)
+    assert [ts for ts, _value in found] == list(range(2, 202))
