@@ -72,6 +72,18 @@ def test_ever_new_names_are_limited_by_the_text(clock: Clock) -> None:
     assert len(allowance._buckets) <= KINDS_LIMIT
 
 
+def test_beyond_its_thousand_lines_a_text_has_one_each_half_second(clock: Clock) -> None:
+    allowance = Allowance(clock)
+    for number in range(TEXT_BURST):
+        assert allowance.ask("unknown device", str(number)).logged
+    clock.now += 0.4
+    assert not allowance.ask("unknown device", "a").logged
+    clock.now += 0.1
+    assert allowance.ask("unknown device", "b") == Verdict(True, left_out=1, is_last=True)
+    clock.now += 5.0
+    assert sum(allowance.ask("unknown device", f"c{n}").logged for n in range(50)) == 10
+
+
 @given(st.lists(st.tuples(st.floats(0, 100), st.sampled_from("ab")), max_size=200))
 def test_a_day_has_a_bound_and_every_line_is_logged_or_counted(
     steps: list[tuple[float, str]],

@@ -84,6 +84,11 @@ class Hiding(LineFormatter):
         return text.replace("secret", "***")
 
 
+def test_each_line_of_a_traceback_has_a_thousand_characters() -> None:
+    *_, last = logged("failed", error=ValueError("x" * 3000)).splitlines()
+    assert last == f"    | ValueError: {'x' * 988}… (2012 more characters)"
+
+
 def test_a_secret_is_hidden_before_a_text_is_cut() -> None:
     record = logging.LogRecord(
         "x", logging.INFO, "x", 1, "%s", ("x" * (MESSAGE_LIMIT - 3) + "secret",), None

@@ -262,6 +262,15 @@ def test_a_ring_of_cross_signatures_and_a_chain_without_end_are_left() -> None:
     assert found is not None
 
 
+def test_of_what_a_server_sends_the_first_sixteen_are_looked_at() -> None:
+    def found(others: int) -> float | None:
+        sent = [BY_MIDDLE.der, *[OTHER_NEW.der] * others, MIDDLE_NEW.der]
+        return find_chain_end(sent, [NEW.der], in_date)
+
+    assert found(14) is not None
+    assert found(15) is None
+
+
 def test_many_certificates_of_one_name_cost_a_bounded_number_of_checks() -> None:
     others = [authority("root", make_key(), VALID).der for _ in range(20)]
     assert (
