@@ -6,13 +6,15 @@ import asyncio
 import math
 import random
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from machine.battery import Charge
 from machine.errors import RefusedError, UnavailableError
 from machine.outputs import Outputs
 from machine.player import EndListener
+from resources.online.cache import key_of
+from resources.online.policy import parse_target
 from resources.playing import deck
 from tools.sim.loop import LOOP
 from tools.sim.web_track import WebTrack
@@ -80,6 +82,8 @@ class Sounds:
         """Tracks that began behind the place at which they were left."""
         self.listeners: list[Callable[[], None]] = []
         self.hears: Hears | None = None
+        self.damaged: set[str] = set()
+        """Files that had a bit flipped, without their endings: of a kept story its key."""
         self._refused_at = -math.inf
 
     def length(self, source: str) -> float:
@@ -98,6 +102,12 @@ class Sounds:
         """Forget the places if the card refuses them now, or has done so and may not have been asked again since."""
         if is_refused or LOOP.now.time() - self._refused_at < PLACES_SECONDS:
             self.forget_places()
+
+    def note_damage(self, path: PurePosixPath) -> None:
+        """Note that a bit of a file is another one: an older place may be the newest that can be read, a kept story others' bytes."""
+        if "playing" in str(path):
+            self.forget_places()
+        self.damaged.add(path.stem)
 
     def forget_places(self) -> None:
         """Know no longer where tracks were left: older places are on the card."""
@@ -235,7 +245,8 @@ class SimPlayer:
         web = self._web
         if web is None or self.source is None:
             return
-        self.sounds.skipped += web.wrong
+        if key_of(parse_target(web.url)) not in self.sounds.damaged:
+            self.sounds.skipped += web.wrong
         web.wrong.clear()
         if self._starves and (web.is_over or web.there > self._at):
             self._starves, self._since = False, self._loop.time()

@@ -461,8 +461,7 @@ class Machine:
 
     def _note_damage(self, path: str) -> None:
         self.damaged.add(path)
-        if "playing" in path:
-            self.sounds.forget_places()  # an older one may be the newest that can be read
+        self.sounds.note_damage(PurePosixPath(path))
         self.on.note(f"{self.name}: a bit of {path} is another one")
 
     def _survives(self, _path: str, node: File | Folder) -> Sequence[Write | Change]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
+from resources.online.cache import key_of
+from resources.online.policy import parse_target
 from tests.tools.sim.test_loop import loop
 from tools.sim.board import SimPlayer, Sounds
 from tools.sim.calls import Mount
 from tools.sim.loop import SimLoop
+from tools.sim.web_server import url_of
+from tools.sim.web_track import WebTrack
 
 __all__ = ["loop"]
 
@@ -76,3 +80,25 @@ def test_places_are_excused_by_a_card_that_has_refused_something_until_it_was_as
 
     loop.run_until_complete(work())
     assert known == [True, False, False, True, False, True]
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_other_bytes_of_a_story_are_wrong_but_of_one_whose_kept_file_is_damaged(
+    loop: SimLoop, *, is_damaged: bool
+) -> None:
+    sounds = Sounds(random.Random(1))
+    if is_damaged:
+        key = key_of(parse_target(url_of("web-2")))
+        sounds.note_damage(PurePosixPath(f"/stories/{key}.story"))
+    sounds.note_damage(PurePosixPath("/stories/of-another-one.story"))
+
+    async def work() -> None:
+        player = SimPlayer(sounds, None)
+        await player.play("a.mp3", lambda _reason: None)
+        player._web = web = WebTrack("http://127.0.0.1:80/story", player._more_came)
+        web.name, web.wrong = "web-2", ["others"]
+        player._more_came()
+        await player.stop()
+
+    loop.run_until_complete(work())
+    assert sounds.skipped == ([] if is_damaged else ["others"])
