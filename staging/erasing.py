@@ -47,6 +47,8 @@ class Eraser:
         self.voice_days = voice_days
         self.believes_clock: Callable[[], bool] = lambda: True
         """Whether what is old by the clock may go: one that is years ahead would erase everything."""
+        # A process that was killed may have left voice in the log of a store that is a file; another store has it sealed.
+        self._is_scrubbed = database.voice_keys is not None
         self._one = asyncio.Lock()
         self._wanted = asyncio.Event()
 
@@ -128,12 +130,13 @@ class Eraser:
 
     async def _expire_voice(self, before: int, now: int) -> None:
         with_voice, write = voice_ledger.with_voice_before, self._database.write
-        any_gone = False
         while found := await self._database.read(with_voice, before, DEVICES_AT_ONCE):
-            any_gone = True
+            self._is_scrubbed = False
             for device_id in found:
                 while await write(voice_ledger.expire, device_id, before, STEP, now):
                     pass
-        if any_gone:
-            await asyncio.to_thread(self._outcomes.erase_voice_before, before)
+        # Also where no voice was left: a sentence is understood some seconds after it was said, and another time may have ended here.
+        await asyncio.to_thread(self._outcomes.erase_voice_before, before)
+        if not self._is_scrubbed:
             await asyncio.to_thread(self._database.scrub)
+            self._is_scrubbed = True

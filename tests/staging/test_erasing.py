@@ -227,8 +227,60 @@ async def test_voice_goes_by_itself_after_its_days_and_the_ledger_says_so(cloud:
     assert (entry.erased_by, entry.frames) == ("days", 50)
 
 
+@pytest.mark.one_database
+async def test_a_sentence_goes_after_its_days_though_its_voice_went_a_look_before(
+    cloud: Cloud,
+) -> None:
+    cloud.say(10_001)
+    said = cloud.now
+    heard = Outcome(UUID, said + 4000, VOICE, utterance=10_001, text="晚一点才听懂", kind=Kind.DONE)
+    cloud.outcomes.add(heard)
+    cloud.eraser.voice_days = 30
+    cloud.now = said + 30 * DAY_MS + 2000
+    await cloud.eraser.expire()
+    assert [each["text"] for each in cloud.outcomes.recent(UUID)] == ["晚一点才听懂"]
+    cloud.now += 600_000
+    await cloud.eraser.expire()
+    assert cloud.outcomes.recent(UUID) == []
+    assert cloud.traces("晚一点才听懂".encode()) == []
+
+
+@pytest.mark.one_database
+async def test_old_voice_is_taken_from_the_log_later_if_somebody_still_reads_that(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = cloud.say(10_001)
+    cloud.eraser.voice_days = 30
+    cloud.now += 31 * DAY_MS
+
+    def busy(_self: Database) -> None:
+        raise StoreBusyError("its log is still being read")
+
+    with monkeypatch.context() as reads:
+        reads.setattr(Database, "scrub", busy)
+        with pytest.raises(StoreBusyError):
+            await cloud.eraser.expire()
+    await cloud.eraser.expire()
+    assert cloud.traces(*marks_of(segments)) == []
+
+
+@pytest.mark.one_database
+async def test_old_voice_that_a_killed_process_left_in_the_log_goes_with_the_next_start(
+    cloud: Cloud,
+) -> None:
+    segments = cloud.say(10_001)
+    device, before = cloud.ids[UUID], cloud.now + 1
+    while cloud.database.call(voice_ledger.expire, device, before, 500, cloud.now):
+        continue
+    started = Eraser(cloud.database, cloud.outcomes, lambda: cloud.now, voice_days=30)
+    await started.expire()
+    assert cloud.traces(*marks_of(segments)) == []
+
+
 class Ledger:
     """A store in which 205 devices have voice that is too old, and no order waits."""
+
+    voice_keys = None
 
     def __init__(self) -> None:
         self.old = list(range(205))

@@ -58,6 +58,7 @@ class Sounds:
         turns: how often the knob was turned, or the device came or went.
         stuck: whether the mixer takes no level, without a word.
         said: when somebody speaks near the microphone, from and to, in seconds of the loop.
+        has_voices: whether each utterance has a sound of its own.
         word_at: when the wake word is said next; None: it is not.
         mixer_tells: whether the mixer says so; of half of the machines it must be asked.
         hears: is told what the player does.
@@ -74,6 +75,7 @@ class Sounds:
         self.level = 0.4
         self.mixer_tells = True
         self.said = (0.0, 0.0)
+        self.has_voices = False
         self.word_at: float | None = None
         self.lengths: dict[str, float] = {}
         self.left: dict[str, float] = {}

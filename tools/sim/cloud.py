@@ -56,6 +56,7 @@ from tools.sim.pruning import PruneWatch, QuotaWatch, Terms, set_terms, watched
 from tools.sim.repository import Repository
 from tools.sim.second_worker import SecondWorker
 from tools.sim.sockets import SimSocket
+from tools.sim.voice_days import VoiceWatch, eraser_of
 from wire.profile import Profile
 
 # Of all seeds of a process: a statement is compiled once, and not once for each start of a cloud.
@@ -152,6 +153,8 @@ class Cloud:
         """Whether it opens its store as the server does, with all its looks and marks."""
         self.prune_watch: PruneWatch | None = None
         self.quotas: QuotaWatch | None = None
+        self.voice: VoiceWatch | None = None
+        """Watches the child's voice, where that has its days."""
         self.on_start: Any = lambda: None
         if broker is not None and broker.kind.is_beside:
             broker.is_wanted = lambda: self.life is not None
@@ -182,7 +185,10 @@ class Cloud:
             self.on.net.listeners[ADDRESS, PORT] = listener
             tls: Any = object()
             await self.gateway.start(tls, listener)
-            api = OpenApi(self.database, self.gateway, self.folder, lambda: self.mount.full)
+            eraser = eraser_of(self.voice, self.database, self.gateway, self.folder)
+            api = OpenApi(
+                self.database, self.gateway, self.folder, lambda: self.mount.full, eraser=eraser
+            )
             await api.restore()
             self._upkeep = [asyncio.create_task(work) for work in api.upkeep()]
             api.begin = self.run
@@ -246,6 +252,7 @@ class Cloud:
         set_terms(terms)
         if terms is not None:
             self.prune_watch, self.quotas = PruneWatch(terms), QuotaWatch(self.on.loop.time)
+            self.prune_watch.voice_goes = self.voice is not None
 
     @property
     def prune_faults(self) -> list[str]:

@@ -24,6 +24,9 @@ def see_cloud(world: World, view: View) -> None:
     world.rollouts.look()
     view.pruned = cloud.prune_faults
     view.rollouts = world.rollouts.broken
+    if cloud.voice is not None:
+        cloud.voice.look(cloud.database, cloud.folder, is_full=cloud.mount.full)
+        view.voice = cloud.voice.broken
     view.log_ins = world.log_ins.broken
     view.tokens = world.observer.apps.tokens.broken
 

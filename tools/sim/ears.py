@@ -41,6 +41,12 @@ BEFORE_SECONDS, CLOUD_SECONDS = 0.5, (0.3, 4.0)
 KINDS = ("tap", "hold", "twice", "off")
 
 
+@functools.lru_cache(8)
+def voice_at(begin: float) -> bytes:
+    """Return the block of one who begins to speak at a time, unlike all others."""
+    return random.Random(begin).randbytes(BLOCK_BYTES)  # noqa: S311  # a simulation
+
+
 class SimRecording:
     """A `machine.microphone.Recording` of the machine whose code runs."""
 
@@ -71,7 +77,9 @@ class SimRecording:
             late, sounds.word_at = now - sounds.word_at, None
             if late < BLOCK_SECONDS:  # nobody was there to hear it when it was said
                 return WORD
-        return LOUD if begin <= now < end else QUIET
+        if not begin <= now < end:
+            return QUIET
+        return voice_at(begin) if sounds.has_voices else LOUD
 
     def _seconds(self) -> float:
         """Return how long the next block is: one that only the wake word's process hears may be long."""

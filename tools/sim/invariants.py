@@ -87,6 +87,7 @@ class View:
         tokens: what was wrong with an app's access tokens; ``log_ins``: with who was let in, and who had to wait.
         served: what was wrong with packages that the cloud served, and with stores that it opened.
         pruned: what the cloud has deleted too early or too late, or taken beyond a device's share.
+        voice: what was wrong with the child's voice in the cloud.
         rollouts: what was wrong with versions that go to their machines by phases.
         queue: reports that wait; ``queue_bytes``: the outbox's files.
         ran_dry: after how many seconds of running an empty battery ended it.
@@ -131,6 +132,7 @@ class View:
     broken: Sequence[str] = ()
     tokens: Sequence[str] = ()
     log_ins: Sequence[str] = ()
+    voice: Sequence[str] = ()
     rollouts: Sequence[str] = ()
     pruned: Sequence[str] = ()
     served: Sequence[str] = ()
@@ -260,6 +262,11 @@ def guesses_are_held_back(view: View) -> str | None:
     return view.log_ins[0] if view.log_ins else None
 
 
+def voice_has_its_days(view: View) -> str | None:
+    """The child's voice is kept for its days as it was said, and no longer; what was erased is seen by nobody, and in no file."""
+    return view.voice[0] if view.voice else None
+
+
 def rollouts_keep_their_phases(view: View) -> str | None:
     """No machine outside of the open phases is reached, what is stopped begins nothing, each order has one true end."""
     return view.rollouts[0] if view.rollouts else None
@@ -325,7 +332,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     what_sounds_is_told, the_last_order_wins, mute_is_mute, rules_are_kept, status_is_true, all_is_bounded,
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
-    the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, guesses_are_held_back, rollouts_keep_their_phases,
+    the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, guesses_are_held_back, voice_has_its_days, rollouts_keep_their_phases,
     what_is_kept_is_bounded, damage_is_told,
     settings_are_taken,
 )  # fmt: skip

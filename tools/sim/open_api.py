@@ -9,11 +9,12 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from staging.api.app import create_app
+from staging.erasing import Eraser
 from staging.gateway.gateway import Gateway
 from staging.identity.signature import new_nonce, sign
 from staging.services import Services
@@ -98,8 +99,9 @@ class OpenApi:
         folder: Path,
         is_full: Callable[[], bool],
         name: str = "sim",
+        eraser: Eraser | None = None,
     ) -> None:
-        """Serve ``database``; the journal of nonces of this process, ``name``, is in ``folder``, whose disk may be full."""
+        """Serve ``database``; the journal of nonces of this process, ``name``, is in ``folder``, whose disk may be full; ``eraser`` erases voice, if any is to go."""
         self.is_full = is_full
         self.begin: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any] | None] = (
             asyncio.create_task
@@ -108,6 +110,11 @@ class OpenApi:
         self._journal = NonceJournal(folder, name)
         self._nonces = Nonces(database, now_ms, asyncio.get_running_loop().time, self._journal)
         self._services = Services(database, gateway, self._nonces, now_ms)
+        self._eraser = eraser
+        if eraser is not None:
+            self._services = replace(
+                self._services, erase_rest=eraser.soon, voice_days=eraser.voice_days
+            )
         self._app: Any = create_app(self._services, folder / "tuf")
 
     async def restore(self) -> None:
@@ -116,7 +123,8 @@ class OpenApi:
 
     def upkeep(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs beside the requests."""
-        return [self._nonces.keep_saving(), self._services.audit.keep_saving()]
+        works = [self._nonces.keep_saving(), self._services.audit.keep_saving()]
+        return works if self._eraser is None else [*works, self._eraser.run()]
 
     async def ask(self, request: Request) -> Answer:
         """Answer one ``control/send``."""

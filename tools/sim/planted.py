@@ -181,6 +181,12 @@ PLANTS = (
     Plant("the volume's limit is one step too high", "resources.loudness.loudness", "            limit = level_of(self.loudest)\n", "            limit = level_of(self.loudest + 1)\n", "seeds"),
     Plant("records are written without their lock", "resources.record", "        async with self._lock:\n            try:\n                await in_thread(_write, self._path, data)\n", "        async with asyncio.Lock():\n            try:\n                await in_thread(_write, self._path, data)\n", "seeds"),
     Plant("an update's end is kept as told before it is", "ota.order.record", "        await self.reports(task).final(task.event, task.failure)\n        try:\n            await self.save(replace(task, reported=True))\n", "        try:\n            await self.save(replace(task, reported=True))\n            await self.reports(task).final(task.event, task.failure)\n", "seeds"),
+    Plant("an utterance is erased in the ledger alone", "staging.store.family", "        made.row_count += _delete(session, device_id, voice_ledger.reports_of(session, entry))\n", "        made.row_count += len(voice_ledger.reports_of(session, entry))\n", "seeds"),
+    Plant("voice is kept for ever", "staging.erasing", "        if self.voice_days:\n", "        if not self.voice_days:\n", "seeds"),
+    Plant("voice goes a day too early", "staging.erasing", "now - self.voice_days * DAY_MS", "now - (self.voice_days - 1) * DAY_MS", "seeds"),
+    Plant("what was understood stays when its voice is gone", "staging.erasing", "        await asyncio.to_thread(self._outcomes.erase_voice_before, before)\n        if not", "        if not self._is_scrubbed:\n            await asyncio.to_thread(self._outcomes.erase_voice_before, before)\n        if not", "seeds"),
+    Plant("what was erased stays in the store's log", "staging.store.engine", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "seeds"),
+    Plant("what still comes of an utterance that was erased is stored", "staging.store.voice_ledger", "    return not (_continues(last, segment, now) and last is not None and last.erase_time is not None)", "    return True", "seeds"),
 )  # fmt: skip
 
 

@@ -149,6 +149,8 @@ class PruneWatch:
         self.pruned: dict[str, list[Any]] = {}
         """Numbers of reports by their epoch, of what is not known any more."""
         self.prunings = 0
+        self.voice_goes = False
+        """Whether voice has days of its own, which others watch."""
         self._last: Kept | None = None
 
     def ever(self, epochs: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,6 +174,8 @@ class PruneWatch:
     def _compare(self, before: Kept, after: Kept, cut: int | None) -> None:
         """Find what is gone that may not be: what was before ``cut`` may; None: nothing may."""
         for place in before.reports.keys() - after.reports.keys():
+            if self.voice_goes and _is_voice(before, place):
+                continue
             if (
                 cut is None
                 or place[1] >= cut

@@ -66,6 +66,8 @@ RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.03, 4.0
 DAMAGE = {"cloud bit flip": 6}
 # Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
 LOG_INS = {"guesses": 10, "family logs in": 16}
+# Of the child's voice where it is kept for some days: in so many of dense seeds, and of days.
+VOICE = {"voice": 30, "voice is heard": 16, "voice is erased": 16}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 # What people do by hand, by speech or with an app. A seed begins at six in the morning, which is when they get up, so that
 # nothing of a short one is at night; from 21:00 on they do a tenth of that, as who turns it down before going to bed. What
@@ -73,7 +75,7 @@ UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 BY_PEOPLE = frozenset({
     "play", "next", "pause", "stop", "volume", "knob", "command", "mode", "mute", "lock", "limits", "speak",
     "wake word", "many orders", "crowd", "adders", "web story", "web crowd", "power button", "set twice", "set at once",
-    "family logs in",
+    "family logs in", "voice", "voice is heard",
 })  # fmt: skip
 BED_HOURS, NIGHT_PART = 15.0, 0.1
 
@@ -110,7 +112,8 @@ def scenario(
     for group, of_group in groups.items():
         events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
-    for group, of_group in {"rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS}.items():
+    rare = {"rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE}
+    for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     part = HALF if density > DENSE else RARE_PART_OF_DAYS
     for group, of_group in {"web": WEB, "rot": ROT}.items():

@@ -22,6 +22,7 @@ from tools.sim.life import CURRENT, Life
 from tools.sim.logs import LogCount
 from tools.sim.open_api import OpenApi
 from tools.sim.scenario import DAY_HOURS
+from tools.sim.voice_days import eraser_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,10 @@ class SecondWorker:
                 database, api_url=lambda: "http://repository.test", pace=cloud.pace, owns=members.owns, limits=limits,
             )  # fmt: skip
             gateway.start_work()
-            api = OpenApi(database, gateway, cloud.folder, lambda: cloud.mount.full, "second")
+            eraser = eraser_of(cloud.voice, database, gateway, cloud.folder)
+            api = OpenApi(
+                database, gateway, cloud.folder, lambda: cloud.mount.full, "second", eraser
+            )
             await api.restore()
             self._upkeep = [asyncio.create_task(work) for work in api.upkeep()]
             api.begin = self._begin

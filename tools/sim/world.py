@@ -37,9 +37,11 @@ from tools.sim.paces import slow_down
 from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
-from tools.sim.scenario import HOUR, Event
+from tools.sim.scenario import HOUR, VOICE, Event
 from tools.sim.second_worker import NAME as SECOND
 from tools.sim.second_worker import has_second
+from tools.sim.voice_days import VoiceTerms, VoiceWatch, set_voice_terms
+from tools.sim.voice_home import watch_voice
 from tools.sim.watching import WATCHED
 from tools.sim.web_keep import bind_names
 from tools.sim.web_server import WebServer
@@ -125,6 +127,16 @@ class World:
             self.net.path(CLOUD).latency = (0.0001, 0.0003)
         return BrokerProcess(on, kind, tokens, ca)
 
+    def _keep_voice(self, *, is_kept: bool) -> None:
+        """Let the cloud keep the child's voice for some days, or for ever."""
+        terms = VoiceTerms.of(self.seed) if is_kept else None
+        set_voice_terms(terms)
+        self.machine.sounds.has_voices = is_kept
+        if terms is not None:
+            self.cloud.voice = VoiceWatch(
+                terms, self.machine.name, self.observer.count, is_answered=self.broker is None
+            )
+
     def _work_by_two(self) -> None:
         self.cloud.work_by_two()
         if self.broker is not None and self.broker.kind.is_beside:
@@ -144,6 +156,7 @@ class World:
         leave_listening(self, events, hours)
         self.cloud.pace = pace_of(events, hours)
         self.cloud.looks = any(event.what == "cloud bit flip" for event in events)
+        self._keep_voice(is_kept=any(event.what in VOICE for event in events))
         self.web.files = self.cloud.files if self.cloud.looks else None
         if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):
             self._work_by_two()
@@ -259,5 +272,6 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     slow_down()
     sign_nothing()
     watch_openings(lambda: None if WATCHED.observer is None else WATCHED.observer.world.rollouts)
+    watch_voice(lambda: None if WATCHED.observer is None else WATCHED.observer.world.cloud.voice)
     repository = Repository()
     return repository, Template(repository)
