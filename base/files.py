@@ -6,6 +6,7 @@ library only, and none of ours: `ota.launch` uses it before anything else may lo
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -16,6 +17,8 @@ from typing import Self
 
 # Bytes of the largest record; a damaged file system may tell of any size.
 RECORD_LIMIT = 8 * 1024 * 1024
+# Folders that this process has made, or has synced in the one above them.
+_settled: set[Path] = set()
 
 
 def write_atomically(
@@ -127,13 +130,31 @@ def replace_symlink(link: Path, target: str | None) -> None:
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """Create ``folder`` and its parents durably; ``mode`` is of ``folder`` alone, and narrowed by the umask.
 
+    One that is there is synced in the one above it as well, once in each process: whoever made it may have been killed
+    before that, and a power cut would take it with all that is in it.
+
     Raises:
         OSError: it cannot be made, or is no folder.
     """
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(mode=mode, parents=True, exist_ok=True)
-    for path in reversed(missing):
+    line = (folder, *folder.parents)
+    missing = [path for path in line if not path.exists()]
+    _settle(line[min(len(missing), len(line) - 1)])
+    for path in reversed(
+        missing
+    ):  # one by one: of those that a kill leaves, the last alone is not synced
+        path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
         fsync_path(path.parent)
+        _settled.add(path)
+    folder.mkdir(exist_ok=True)  # raises if it is a file
+
+
+def _settle(folder: Path) -> None:
+    if folder not in _settled:
+        with contextlib.suppress(
+            OSError
+        ):  # one that we did not make may be in one that we may not read
+            fsync_path(folder.parent)
+            _settled.add(folder)
 
 
 def fsync_path(path: Path) -> None:

@@ -19,6 +19,7 @@ from agent.first import places, reset
 from agent.link import outbox_file, outbox_salvage
 from agent.local.keyring import Keyring
 from agent.state import usable_state
+from base.files import make_folder
 from machine.microphone_switch import MicrophoneSwitch
 from machine.wake_words import WakeWords
 from ota.install import rauc_bus
@@ -119,6 +120,7 @@ def test_a_folder_that_is_new_is_in_the_one_above_it_before_anything_is_in_it(
     make: Callable[[Path], object], tmp_path: Path, record: Record
 ) -> None:
     """Else a cut takes the folder, with all in it that was said to be kept."""
+    make_folder(tmp_path)  # this process knows that the test's own folder stays
     recorder = record()
     make(tmp_path / "above/folder")
     assert recorder.calls[:2] == [FOLDER, (SYNC, "above", None)]

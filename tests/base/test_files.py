@@ -200,9 +200,47 @@ def test_each_new_folder_is_durable_in_the_one_above_it(
     monkeypatch.setattr("base.files.fsync_path", flushed.append)
     make_folder(tmp_path / "a/b")
     assert (tmp_path / "a/b").is_dir()
-    assert flushed == [tmp_path, tmp_path / "a"]
+    assert flushed == [tmp_path.parent, tmp_path, tmp_path / "a"]
     make_folder(tmp_path / "a/b")
-    assert len(flushed) == 2
+    make_folder(tmp_path / "a/c")
+    assert flushed[3:] == [tmp_path / "a"]
+
+
+def test_a_folder_that_whoever_made_it_may_not_have_synced_is_durable_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill comes between the two calls; what the next process puts into the folder must not go with it."""
+
+    def killed(_path: Path) -> None:
+        raise KeyboardInterrupt
+
+    make_folder(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr("base.files.fsync_path", killed)
+        with pytest.raises(KeyboardInterrupt):
+            make_folder(tmp_path / "a/b/c")
+    assert not (tmp_path / "a/b").exists()  # of those above, none is left without its sync
+    flushed: list[Path] = []
+    monkeypatch.setattr("base.files.fsync_path", flushed.append)
+    make_folder(tmp_path / "a/b/c")
+    assert flushed == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
+    (tmp_path / "d").mkdir()  # as a service manager or an older version does
+    make_folder(tmp_path / "d")
+    make_folder(tmp_path / "d")
+    assert flushed[3:] == [tmp_path]
+
+
+def test_a_folder_that_is_there_is_used_though_the_one_above_it_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "a").mkdir()
+    monkeypatch.setattr("base.files.fsync_path", refuse)
+    make_folder(tmp_path / "a")
+    with pytest.raises(PermissionError):  # nobody knows whether a new one would stay
+        make_folder(tmp_path / "a/b")
 
 
 def test_a_new_folder_has_the_mode_that_is_asked_for_and_those_above_it_have_the_usual_one(
