@@ -22,6 +22,13 @@ DAY = 86_400.0
 OF_MEASURE = ("rules.json", "played.json", "time.json")
 
 
+def has_wrong_time(machine: Machine) -> bool:
+    """Return whether a machine cannot know the time: its clock is ahead, or behind and the cloud told no time in this boot."""
+    trusted = getattr(machine.agent, "_clock", None)
+    is_told = trusted is not None and trusted.from_cloud
+    return machine.wall_offset > 0 or (machine.wall_offset < 0 and not is_told)
+
+
 class Forbidden:
     """Of one machine.
 
@@ -80,7 +87,7 @@ class Forbidden:
         """Return whether the machine has another day, or cannot keep what was played of it."""
         machine = self._machine
         refuses = machine.mount.full or machine.mount.read_only
-        return bool(machine.wall_offset) or refuses or self._has_damaged(*OF_MEASURE)
+        return has_wrong_time(machine) or refuses or self._has_damaged(*OF_MEASURE)
 
     def _has_damaged(self, *names: str) -> bool:
         return any(name in path for path in self._machine.damaged for name in names)

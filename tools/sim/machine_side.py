@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from tools.sim.faults import for_a_while
+from tools.sim.people import by_hand
 from tools.sim.promises import FILES
 from tools.sim.reloading import change_settings
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 # Seconds until a process is killed whose file has another bit.
 READ_SECONDS = 5.0
+# What the family sets is on the card within so many seconds; so many of its child locks are on.
+STORED_SECONDS, LOCKED = 2.0, 0.5
 # The seconds without a card, at least and more: what has to be told is told by then.
 AWAY_SECONDS = (150.0, 600.0)
 
@@ -37,10 +40,13 @@ def card_away(world: World, chance: float) -> None:
 
 
 def setting_rots(world: World, chance: float) -> None:
-    """Let a bit of one of the files with what the family has set be another one; the next process reads that."""
+    """Let the family set something, and a bit of one of the files with what it has set be another one; the next two processes read that."""
     world.observer.count("faults")
-    world.machine.rot(chance, FILES.values())
-    world.later(READ_SECONDS, world.machine.kill)
+    by_hand(world, "volume_limits", "max=12", local=False)
+    by_hand(world, "child_lock", str(chance * 100 % 1 < LOCKED).lower(), local=False)
+    world.later(STORED_SECONDS, lambda: world.machine.rot(chance, FILES.values()))
+    for start in (1, 2):
+        world.later(STORED_SECONDS + start * READ_SECONDS, world.machine.kill)
 
 
 def bit_rot(world: World, chance: float) -> None:

@@ -20,7 +20,7 @@ from tools.sim import hands_free
 from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
 from tools.sim.cloud_view import see_cloud, see_cloud_end
-from tools.sim.forbidden import Forbidden
+from tools.sim.forbidden import Forbidden, has_wrong_time
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of
 from tools.sim.machine import Machine
@@ -87,6 +87,8 @@ class Observer:
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
+        self._way = ("", False)
+        """Who does not agree with the machine, and what that says of its link."""
         self._worked_at = 0.0
         """Until when the broker was away or stood still: it noticed nothing."""
         self._card_fails_at = -CARD_SECONDS
@@ -172,7 +174,7 @@ class Observer:
             view.alive, view.running = True, machine.running
             self._see_sound(view, machine)
         view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
-        view.link_unlike_since = self._since("link", unlike=self._link_is_unlike())
+        view.link_unlike_since = self._link_unlike_since()
         is_left_open = hands_free.is_left_open(machine)
         is_open = bool(machine.recordings) and not is_left_open
         view.open_since = self._since("microphone", unlike=is_open)
@@ -265,9 +267,9 @@ class Observer:
         view.unlike_since = self._since("sound", unlike=not same and not waiting)
 
     async def _is_forbidden(self, view: View) -> bool:
-        """Return whether something sounds in a time of quiet; a clock that is wrong does not count."""
+        """Return whether something sounds in a time of quiet; a clock that the machine must believe does not count."""
         machine, point = self.machine, _points(self.machine).get("rules")
-        if view.sounding is None or point is None or machine.wall_offset:
+        if view.sounding is None or point is None or has_wrong_time(machine):
             return False
         minute = int((START + self.world.loop.time()) // 60) % (24 * 60)
         return any(
@@ -275,20 +277,29 @@ class Observer:
             for begin, end in _quiet(str(await told_by(machine, point)))
         )
 
-    def _link_is_unlike(self) -> bool:
+    def _link_unlike_since(self) -> float | None:
+        """Return since when machine and cloud do not agree in one way; who comes or goes meanwhile is to be noticed anew."""
+        way, self._way = self._way, (self._link_fault(), self._says_online())
+        if way != self._way:
+            self._unlike.pop("link", None)
+        return self._since("link", unlike=bool(self._way[0]))
+
+    def _link_fault(self) -> str:
+        """Return who does not agree with the machine, "" if all do or cannot know."""
         cloud = self.world.cloud
         path = self.world.net.path(self.machine.name)
         if cloud.gateway is None or not path.up or self._is_unknown_peer():
-            return False
+            return ""
         broker = self.world.broker
         if broker is not None:
             if not broker.works or not self.world.net.path(CLOUD).up:
-                return False
+                return ""
             if cloud.worker is None or not cloud.worker.ready.is_set():
-                return True
+                return "a worker that takes no part"
             if self._second_is_unlike():
-                return True
-        return cloud.gateway.is_online(self.machine.name) != self._says_online()
+                return "the second worker"
+        is_shown = cloud.gateway.is_online(self.machine.name)
+        return "" if is_shown == self._says_online() else "the cloud"
 
     def _second_is_unlike(self) -> bool:
         """Return whether the cloud's processes know nothing of each other, or show another one of the link."""

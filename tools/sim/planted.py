@@ -187,6 +187,7 @@ PLANTS = (
     Plant("what was understood stays when its voice is gone", "staging.erasing", "        await asyncio.to_thread(self._outcomes.erase_voice_before, before)\n        if not", "        if not self._is_scrubbed:\n            await asyncio.to_thread(self._outcomes.erase_voice_before, before)\n        if not", "seeds"),
     Plant("what was erased stays in the store's log", "staging.store.engine", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "seeds"),
     Plant("what still comes of an utterance that was erased is stored", "staging.store.voice_ledger", "    return not (_continues(last, segment, now) and last is not None and last.erase_time is not None)", "    return True", "seeds"),
+    Plant("the rules believe a clock that was set back", "resources.times.rules_clock", "        now = self._time.now()\n        if self._seen is None", "        now = self._time._wall()\n        if self._seen is None", "seeds"),
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from tools.sim.forbidden import Forbidden
 
 def make(**kept: str) -> tuple[Forbidden, Any]:
     mount = SimpleNamespace(full=False, read_only=False)
-    machine: Any = SimpleNamespace(wall_offset=0.0, damaged=set(), mount=mount)
+    machine: Any = SimpleNamespace(wall_offset=0.0, damaged=set(), mount=mount, agent=None)
     promises: Any = SimpleNamespace(kept=kept)
     return Forbidden(machine, promises), machine
 
@@ -86,3 +86,13 @@ def test_another_damaged_file_does_not_open_a_child_lock() -> None:
     machine.damaged.add("/rules.json")
     forbidden.note_by_hand("volume", was_locked=True)
     assert forbidden.broken == ["volume was changed by hand, and the child lock is on"]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_clock_that_is_behind_excuses_only_who_was_not_told_the_time(*, is_told: bool) -> None:
+    forbidden, machine = make(rules="daily 2")
+    machine.wall_offset = -86_400.0 * 3
+    machine.agent = SimpleNamespace(_clock=SimpleNamespace(from_cloud=is_told))
+    for minute in range(7):
+        forbidden.look(60.0 * minute, sounds=True)
+    assert bool(forbidden.broken) is is_told
