@@ -195,16 +195,23 @@ class Cache:
         self._open: set[str] = set()
         # By key, the URLs of the stories that are never left out.
         self._pins: dict[str, str] = {}
+        # Names of files that were to go, and that the disk did not let go: their bytes count until it does.
+        self._stuck: set[str] = set()
 
     def data_file(self, key: str, record: Record) -> Path:
         """Return the file with a story's bytes."""
         return self._folder / (key + (_WHOLE if record.whole else _PART))
 
     def find(self, key: str) -> Kept | None:
-        """Open a story of which something is there, None if nothing is; raises OSError."""
+        """Open a story of which something is there; raises OSError.
+
+        None: nothing is, or the rest of it has no room beside what is in use.
+        """
         with self._lock:
             record = self._load().get(key)
             if record is None or key in self._open or not record.spans.total:
+                return None
+            if not record.whole and not self._make_room(record.size, key):
                 return None
             return self._use(key, record)
 
@@ -304,6 +311,7 @@ class Cache:
         records = self._load()
         if size > self.limit:
             return False
+        self._sweep(sorted(self._stuck))
         there = records[key].spans.total if key in records else 0
         used = {key, *self._open, *self._pins}
         idle = [other for other in records if other not in used]
@@ -322,6 +330,7 @@ class Cache:
             for other, record in records.items()
             if other != key
         )
+        used += sum(self._size_of(name) for name in self._stuck)
         disk = os.statvfs(self._folder)
         free = disk.f_bavail * disk.f_frsize
         return (
@@ -334,8 +343,21 @@ class Cache:
         self._load().pop(key, None)
         # The record first: bytes without one are left out at the next start.
         for ending in (_RECORD, _PART, _WHOLE):
-            with contextlib.suppress(OSError):
-                (self._folder / (key + ending)).unlink(missing_ok=True)
+            self._unlink(key + ending)
+
+    def _unlink(self, name: str) -> None:
+        """Remove a file; a disk that does not let it go is asked again before there is room for another story."""
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError:
+            self._stuck.add(name)
+        else:
+            self._stuck.discard(name)
+
+    def _size_of(self, name: str) -> int:
+        with contextlib.suppress(OSError):
+            return (self._folder / name).stat().st_size
+        return 0
 
     def _load(self) -> dict[str, Record]:
         """Return the records; they are read once, and what a crash left over is removed."""
@@ -386,7 +408,7 @@ class Cache:
             raise OSError(errno.EIO, f"{path.name} is shorter than its record says")
 
     def _sweep(self, names: Iterable[str]) -> None:
-        """Remove files that no record stands for: of crashes, and of damaged records."""
+        """Remove files that no record stands for: of crashes, of damaged records, and what the disk did not let go before."""
         for name in names:
             key, _, ending = name.rpartition(".")
             record = (self._records or {}).get(key)
@@ -394,6 +416,7 @@ class Cache:
                 record is not None
                 and (f".{ending}" == _RECORD or name == self.data_file(key, record).name)
             )
-            if not used:
-                with contextlib.suppress(OSError):
-                    (self._folder / name).unlink()
+            if used:
+                self._stuck.discard(name)
+            else:
+                self._unlink(name)

@@ -453,9 +453,10 @@ def _full_cloud(world: World, chance: float) -> None:
 def _repository(world: World, chance: float) -> None:
     web = world.web
     web.breaks, web.missing, web.spoils = chance * 0.5, chance > 0.8, chance < 0.3
+    web.is_busy = 0.55 < chance < 0.7
 
     def undo() -> None:
-        web.breaks, web.missing, web.spoils = 0.0, False, False
+        web.breaks, web.missing, web.spoils, web.is_busy = 0.0, False, False, False
 
     for_a_while(world, "repository", 120 + 1200 * chance, undo)
 

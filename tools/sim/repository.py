@@ -156,7 +156,7 @@ class SimWeb:
         self.breaks = 0.0
         self.files: CloudFiles | None = None
         """Of a cloud some of whose own files may be damaged."""
-        self.missing = self.spoils = self.replaces = False
+        self.missing = self.spoils = self.replaces = self.is_busy = False
 
     def spoil(self, part: bytes) -> bytes:
         """Return a part of what is sent, with a bit of another value now and then if the network ``spoils`` it."""
@@ -186,6 +186,8 @@ class SimWeb:
         self.pass_segment(url)
         path = urlsplit(url).path.removeprefix("/tuf").lstrip("/")
         data = self.repository.files.get(path)
+        if self.is_busy:
+            return SimBody(self, url, 503, b"", {})
         if data is None or (self.missing and path.startswith("targets/")):
             return SimBody(self, url, 404, b"", {})
         if self.files is not None:

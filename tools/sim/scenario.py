@@ -50,7 +50,7 @@ WEB = {"web story": 16, "web trouble": 6, "web edition": 1, "web name": 1, "web 
 # Of the machine's process, and of its card; their chance is their own too.
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 # Of what a family sets, and of a power cut in the moment of the answer; their chance is their own too.
-SETTINGS = {"set twice": 8, "cut at an answer": 3, "set at once": 4}
+SETTINGS = {"set twice": 8, "cut at an answer": 3, "set at once": 4, "nap taken back": 4}
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {
     "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,

@@ -72,7 +72,15 @@ def short_day(world: World, chance: float) -> None:
         world.later(2.0 + step * PLAYS_SECONDS, play)
 
 
+def nap_taken_back(world: World, chance: float) -> None:
+    """Let the family set a sleep timer for what plays, and turn it off before it ends."""
+    title = TITLES[int(chance * len(TITLES))]
+    for at, name, value in ((0.0, "sleep_timer", "1"), (5.0, "play", title), (20.0, "sleep_timer", "off")):  # fmt: skip
+        world.later(at, functools.partial(by_hand, world, name, value, local=False))
+
+
 HAPPENINGS = {
+    "nap taken back": nap_taken_back,
     "set twice": set_twice,
     "set at once": set_at_once,
     "cut at an answer": cut_at_an_answer,

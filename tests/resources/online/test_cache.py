@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -251,6 +252,43 @@ def test_a_full_disk_is_an_error_and_no_whole_story(
             kept.write(100, BODY[100:])
     assert kept.run(0) == 100
     kept.close()
+
+
+def test_a_part_goes_on_only_where_its_rest_has_room(folder: Path) -> None:
+    cache = open_cache(folder, limit=len(BODY) + 5000)
+    keep(cache, "b", upto=3000)
+    keep(cache, "a")
+    playing = cache.find("a")
+    assert playing is not None
+    assert cache.find("b") is None
+    playing.close()
+    rest = cache.find("b")
+    assert rest is not None
+    rest.write(3000, BODY[3000:])
+    rest.close()
+    assert names(folder) == ["b.json", "b.story"]
+
+
+@pytest.mark.parametrize("is_started_anew", [False, True])
+def test_what_a_disk_does_not_let_go_counts_until_it_does(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_started_anew: bool
+) -> None:
+    cache = open_cache(folder, limit=len(BODY) + 100)
+    keep(cache, "a")
+    if is_started_anew:  # a crash has left bytes without a record
+        (folder / "a.json").unlink()
+        cache = open_cache(folder, limit=len(BODY) + 100)
+    with monkeypatch.context() as read_only:
+
+        def refuse(path: Path, *, missing_ok: bool = False) -> None:
+            del missing_ok
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+        read_only.setattr(Path, "unlink", refuse)
+        assert cache.begin("b", len(BODY), "audio/mpeg", '"1"') is None
+    assert "a.story" in names(folder)
+    keep(cache, "b")
+    assert names(folder) == ["b.json", "b.story"]
 
 
 def test_the_query_and_the_login_tell_stories_apart() -> None:
