@@ -14,7 +14,6 @@ import contextlib
 import logging
 import math
 import ssl
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import field
@@ -23,12 +22,13 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties, VariableByteIntegers
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from transport.errors import RequestTimeoutError, StreamClosedError, TransportError
 from transport.mqtt_bounds import has_too_many
+from transport.mqtt_publish import Published, read_publish, write_properties
 from wire.records import dataclass
 
 # MQTT 5 sections 3.2.2.2 and 3.4.2.1.
@@ -129,19 +129,32 @@ class _Client(Client):
     """paho's client on a socket that is connected already, so that nothing blocks."""
 
     prepared: ssl.SSLSocket
+    deliver: Callable[[MqttMessage], None]
 
     def _create_socket(self) -> Any:
         return self.prepared
 
     def _handle_publish(self) -> MQTTErrorCode:
-        """Drop a message with so many properties that reading them would stop the event loop."""
-        packet, qos = self._in_packet["packet"], self._in_packet["command"] >> 1 & 3
+        """Give a message on; one with so many properties that reading them would stop the event loop is dropped."""
+        packet, first = self._in_packet["packet"], self._in_packet["command"]
+        qos = first >> 1 & 3
         if not has_too_many(packet, qos):
-            return super()._handle_publish()
-        topic = 2 + int.from_bytes(packet[:2])
-        name = bytes(packet[2:topic][:TOPIC_SHOWN])
+            found = read_publish(packet, qos) if qos < 2 else None
+            if found is None:
+                return super()._handle_publish()
+            # As paho has it: what is sent meanwhile goes out afterwards.
+            with self._in_callback_mutex:
+                self.deliver(_message(found, qos, retain=bool(first & 1)))
+            return SUCCESS
+        end = 2 + int.from_bytes(packet[:2])
+        name = bytes(packet[2:end][:TOPIC_SHOWN])
         _log.warning("a message on %r is dropped: too many properties", name)
-        return self.ack(int.from_bytes(packet[topic : topic + 2]), qos) if qos else SUCCESS
+        return self.ack(int.from_bytes(packet[end : end + 2]), qos) if qos else SUCCESS
+
+
+def _message(found: Published, qos: int, *, retain: bool) -> MqttMessage:
+    topic, payload, mid, response_topic, correlation, words = found
+    return MqttMessage(topic, payload, qos, mid, retain, response_topic, correlation, words)
 
 
 class MqttConnection:
@@ -203,7 +216,7 @@ class MqttConnection:
         client.max_queued_messages_set(MAX_WAITING)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
+        client.on_message, client.deliver = self._on_message, self._take
         client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_socket_register_write = self._want_write
@@ -410,7 +423,11 @@ class MqttConnection:
         if (waiting := self._subscribing.get(mid)) is not None and not waiting.done():
             waiting.set_result(reasons)
 
+    def _take(self, message: MqttMessage) -> None:
+        self._deliver(message)
+
     def _on_message(self, _client: Any, _data: Any, message: MQTTMessage) -> None:
+        """Take one that `read_publish` leaves to paho."""
         properties: Any = message.properties
         try:
             topic = message.topic
@@ -450,31 +467,16 @@ class MqttConnection:
 
 
 class _Properties:
-    """The properties of a PUBLISH (MQTT 5 section 3.3.2.3), as far as paho asks for them: it makes its own for each by looking names up."""
+    """The properties of a PUBLISH, as far as paho asks for them."""
 
     __slots__ = ("_packed",)
 
     def __init__(self, message: Outgoing) -> None:
-        """Encode them; raises struct.error for what is too long or too large."""
-        made = bytearray()
-        if message.expiry is not None:
-            made += struct.pack(">BI", _EXPIRY, message.expiry)
-        if message.response_topic:
-            made += bytes((_RESPONSE_TOPIC,)) + _counted(message.response_topic.encode())
-        if message.correlation:
-            made += bytes((_CORRELATION,)) + _counted(message.correlation)
-        for name, value in message.properties:
-            made += bytes((_USER,)) + _counted(name.encode()) + _counted(value.encode())
-        self._packed = bytes(VariableByteIntegers.encode(len(made)) + made)
+        """Encode those of ``message``."""
+        self._packed = write_properties(
+            message.expiry, message.response_topic, message.correlation, message.properties
+        )
 
     def pack(self) -> bytes:
         """As paho's."""
         return self._packed
-
-
-# Of properties (MQTT 5 section 2.2.2.2).
-_EXPIRY, _RESPONSE_TOPIC, _CORRELATION, _USER = 2, 8, 9, 38
-
-
-def _counted(data: bytes) -> bytes:
-    return struct.pack(">H", len(data)) + data

@@ -337,30 +337,3 @@ async def test_no_more_is_on_its_way_than_the_broker_takes(
         sending = [device.publish(topic, deadline=DEADLINE) for _ in range(40)]
         assert set(await asyncio.gather(*sending)) == {16}
         await device.close()
-
-
-@pytest.mark.parametrize("expiry", [None, 0, 10, 2**32 - 1])
-@pytest.mark.parametrize("topic", ["", "story/a/down/answer"])
-@pytest.mark.parametrize("correlation", [b"", b"\x00c" * 8])
-@pytest.mark.parametrize(
-    "words", [[], [("path", "一"), ("path", "b"), ("", "")], [("x", "y" * 300)] * 60]
-)
-def test_properties_are_written_as_paho_writes_them(
-    expiry: int | None, topic: str, correlation: bytes, words: list[tuple[str, str]]
-) -> None:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    theirs: Any = Properties(PacketTypes.PUBLISH)
-    if expiry is not None:
-        theirs.MessageExpiryInterval = expiry
-    if topic:
-        theirs.ResponseTopic = topic
-    if correlation:
-        theirs.CorrelationData = correlation
-    if words:
-        theirs.UserProperty = words
-    sent = message(
-        "a", expiry=expiry, response_topic=topic, correlation=correlation, properties=words
-    )
-    assert transport.mqtt._Properties(sent).pack() == bytes(theirs.pack())
