@@ -100,6 +100,29 @@ def test_those_used_longest_ago_are_left_out_first(folder: Path) -> None:
     assert {name[0] for name in names(folder)} == {"a", "d", "e"}
 
 
+def test_what_comes_while_the_card_syncs_is_not_told_as_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be on the disk, or not: the record tells of the bytes that were there before the sync began."""
+    cache = open_cache(folder)
+    kept = cache.begin("a", len(BODY), "audio/mpeg", '"1"')
+    assert kept is not None
+    kept.write(0, BODY[:1000])
+    fsync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        fsync(descriptor)
+        monkeypatch.undo()
+        kept.write(1000, BODY[1000:2000])
+
+    monkeypatch.setattr(os, "fsync", slow)
+    kept.sync()
+    assert parse_record((folder / "a.json").read_bytes()).spans.ranges == [(0, 1000)]
+    kept.sync()
+    assert parse_record((folder / "a.json").read_bytes()).spans.ranges == [(0, 2000)]
+    kept.close()
+
+
 def test_pinned_and_open_stories_stay(folder: Path) -> None:
     cache = open_cache(folder, limit=2 * len(BODY))
     url = "http://h/a.mp3"
