@@ -24,6 +24,7 @@ from wire.exchange import Answer, Request
 from wire.lan_keys import Keys
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+RESERVE = 1024
 ECHO_BYTES = 8
 
 
@@ -33,7 +34,11 @@ if TYPE_CHECKING:
 module_needs("cbor2")
 from tests.transport.oscore_client import KEYS, Phone  # noqa: E402  # after the extra is found
 from transport import oscore  # noqa: E402
-from transport.oscore import RESERVE, RESERVE_AGAIN, ClientContext, ProtectedSite  # noqa: E402
+from transport.oscore import (  # noqa: E402
+    RESERVE_AGAIN,
+    ClientContext,
+    ProtectedSite,
+)
 
 
 class Machine:

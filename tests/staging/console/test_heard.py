@@ -32,6 +32,7 @@ from tests.staging.console.page import Page
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 TEXT_LIMIT = 2000
+OUTCOMES_PAGE = 20
 
 
 CARD = "[data-part=heard]"
@@ -170,10 +171,10 @@ async def test_outcomes_come_in_pages_and_a_device_that_is_away_is_an_outcome(
     services = app.state.console.services
     recognition = Recognition(services.database, services.gateway.control, DataDir(tmp_path))
     _give(app, recognition)
-    for number in range(1, heard.OUTCOMES_PAGE + 2):
+    for number in range(1, OUTCOMES_PAGE + 2):
         recognition.outcomes.add(Outcome(UUID, number, TYPED, text=str(number)))
     first = (await client.get(f"/api/devices/{UUID}/outcomes")).json()
-    assert [row["time"] for row in first["outcomes"]] == list(range(heard.OUTCOMES_PAGE + 1, 1, -1))
+    assert [row["time"] for row in first["outcomes"]] == list(range(OUTCOMES_PAGE + 1, 1, -1))
     last = (await client.get(f"/api/devices/{UUID}/outcomes?before={first['next']}")).json()
     assert ([row["time"] for row in last["outcomes"]], last["next"]) == ([1], None)
     description = {"resources": [VOLUME_POINT], "report": []}
@@ -232,14 +233,14 @@ def test_every_intent_has_words(action: Action) -> None:
 
 def test_the_older_ones_are_there_to_be_asked_for(device: Page, stage: Stage) -> None:
     log = OutcomeLog(stage.bench.cloud_data)
-    for number in range(heard.OUTCOMES_PAGE):
+    for number in range(OUTCOMES_PAGE):
         log.add(Outcome(stage.uuid, now_ms(), TYPED, text=f"sentence {number}", error="none"))
     stage.cloud("say", stage.uuid, "音量调到6")
     device.see(NEWEST, "音量调到6")
     shown = f"{CARD} .outcomes > li"
-    assert len(device.all(shown)) == heard.OUTCOMES_PAGE
+    assert len(device.all(shown)) == OUTCOMES_PAGE
     device.click(f"{CARD} > button")
-    device.wait(lambda: len(device.all(shown)) > heard.OUTCOMES_PAGE, "the older ones")
+    device.wait(lambda: len(device.all(shown)) > OUTCOMES_PAGE, "the older ones")
     ids = [int(line.get_attribute("data-outcome") or 0) for line in device.all(shown)]
     assert ids == sorted(set(ids), reverse=True)
 

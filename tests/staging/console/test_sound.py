@@ -11,9 +11,12 @@ import pytest
 
 from audio.speex import SpeexEncoder
 from audio.wav import render_wav
-from staging.console.sound import PEAKS, decode, peaks
+from staging.console.sound import decode, peaks
 from staging.store.utterances import StoredSegment, Utterance, group
 from wire.voice import HeaderStyle, Segmenter, VoiceSegment, pack_frame
+
+# Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+PEAKS = 120
 
 RATE = 8000
 
