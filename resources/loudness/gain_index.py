@@ -74,7 +74,10 @@ class GainIndex:
         peak = max(measured.peak, -200.0) if measured else None
         folder = os.fsencode(os.path.dirname(source))  # noqa: PTH120
         row = (os.fsencode(source), folder, *stamp, lufs, peak)
-        self._run("REPLACE INTO titles VALUES (?, ?, ?, ?, ?, ?)", row)
+        self._run(
+            "REPLACE INTO titles (path, folder, size, mtime, lufs, peak) VALUES (?, ?, ?, ?, ?, ?)",
+            row,
+        )
 
     def make_room(self) -> None:
         """Forget half of what was measured if there is more than any card holds.

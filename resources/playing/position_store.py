@@ -104,7 +104,9 @@ class PositionStore:
             for name, value in notes.items():
                 db.execute("DELETE FROM note WHERE name = ?", (_bytes(name),))
                 if value is not None:
-                    db.execute("INSERT INTO note VALUES (?, ?)", (_bytes(name), value))
+                    db.execute(
+                        "INSERT INTO note (name, value) VALUES (?, ?)", (_bytes(name), value)
+                    )
             db.execute(
                 "DELETE FROM heard WHERE turn <= (SELECT turn FROM heard ORDER BY turn DESC"
                 " LIMIT 1 OFFSET ?)",
@@ -178,7 +180,7 @@ class PositionStore:
     @staticmethod
     def _put(db: sqlite3.Connection, key: bytes, heard: Heard) -> None:
         db.execute(
-            "INSERT OR REPLACE INTO heard VALUES (?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO heard (key, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",  # noqa: S608  # a constant
             (key, heard.at, heard.length, heard.finished, heard.turn, heard.when),
         )
 

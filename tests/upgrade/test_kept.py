@@ -119,6 +119,36 @@ async def test_reports_that_waited_go_on_with_their_numbers(tmp_path: Path) -> N
     await outbox.close()
 
 
+async def test_a_version_that_is_gone_back_to_writes_into_what_a_newer_one_has_widened(
+    tmp_path: Path,
+) -> None:
+    """A trial that fails leaves the newer version's files: a column more, a table more, members more."""
+    with tarfile.open(ARCHIVES[-1]) as archive:
+        archive.extractall(tmp_path, filter="data")
+    state = tmp_path / "state"
+    for name, table in (
+        (OUTBOX, "report"),
+        ("playing.sqlite", "heard"),
+        ("playing.sqlite", "note"),
+    ):
+        with closing(sqlite3.connect(state / name)) as db:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN of_later TEXT")
+            db.execute(f"CREATE TABLE later_{table} (a)")
+            db.commit()
+    outbox = Outbox(state / OUTBOX, 1024 * 1024)
+    assert await outbox.open() is None
+    await outbox.put("volume", 7)
+    assert [report.data for report in await outbox.take(10)][-1] == {"volume": 7}
+    assert outbox.status()["trouble"] is None
+    await outbox.close()
+    store = PositionStore(state)
+    store.open()
+    store.write({"another": Heard(1.5, None, turn=10, when=1.8e9)}, {"left": "another"})
+    assert store.heard("another") == Heard(1.5, None, turn=10, when=1.8e9)
+    assert store.notes()["left"] == "another"
+    store.close()
+
+
 async def test_what_a_family_set_is_in_force(state: Path) -> None:
     async with built(state) as whole:
         names = (

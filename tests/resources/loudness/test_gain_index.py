@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,19 @@ def test_what_is_kept_is_found_also_by_a_later_run(tmp_path: Path, story: str) -
     again = GainIndex(tmp_path / "loudness.sqlite")
     assert again.find(story) == LOUD
     assert again.knows(story)
+    again.close()
+
+
+def test_an_index_that_a_newer_version_has_widened_takes_what_is_measured(
+    tmp_path: Path, story: str
+) -> None:
+    path = tmp_path / "loudness.sqlite"
+    GainIndex(path).keep(story, Measured(-20.0, -3.0))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE titles ADD COLUMN of_later TEXT")
+    again = GainIndex(path)
+    again.keep(story, LOUD)
+    assert again.find(story) == LOUD
     again.close()
 
 
