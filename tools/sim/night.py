@@ -77,8 +77,9 @@ class Runs:
         self.stops = False
 
     def stop(self) -> None:
-        """Begin no batch any more."""
+        """Begin no batch any more, and say so: those that run may take minutes yet."""
         self.stops = True
+        print("night: ends after the batches that run", file=sys.stderr, flush=True)
 
     def all(self) -> tuple[int, tuple[int, ...]]:
         """Return the last seed up to which all were run, 0 for none, and the seeds that failed."""
