@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
+from tools.sim.faults import for_a_while
 from tools.sim.open_api import order
 from tools.sim.people import begin, by_app
+from tools.sim.repository import VERSIONS
 
 if TYPE_CHECKING:
     from staging.store import Database
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # Seconds until a version is ordered whose package is damaged: the power is back by then.
 ORDER_SECONDS = 100.0
+# Seconds for which the packages' server has no time.
+BUSY_SECONDS = 90.0
 # Seconds until a token ends, and those of requests around that.
 TOKEN_SECONDS = 30.0
 AROUND = (-0.2, -0.01, 0.0, 0.01, 0.2, 3.0)
@@ -96,6 +100,19 @@ def bit_flip(world: World, chance: float) -> None:
     world.later(ORDER_SECONDS, lambda: _order_damaged(world))
 
 
+def repository_is_busy(world: World, chance: float) -> None:
+    """Let the packages' server have no time, without a word of until when, as a version is ordered."""
+    world.web.is_busy = True
+
+    def undo() -> None:
+        world.web.is_busy = False
+
+    for_a_while(world, "busy repository", BUSY_SECONDS, undo)
+    version = VERSIONS[int(chance * len(VERSIONS))]
+    for seconds in (1.0, BUSY_SECONDS / 2):
+        world.later(seconds, lambda: begin(world, world.cloud.order(world.machine.name, version)))
+
+
 def _order_damaged(world: World) -> None:
     """Let somebody order the version whose package is damaged, if one is."""
     for version, offered in world.repository.offered.items():
@@ -113,6 +130,7 @@ def worker_kill(world: World, chance: float) -> None:
 HAPPENINGS = {
     "worker kill": worker_kill,
     "cloud bit flip": bit_flip,
+    "busy repository": repository_is_busy,
     "flood": flood,
     "rollout": rollout,
     "rollout act": rollout_act,

@@ -135,6 +135,20 @@ def speak(world: World, chance: float) -> None:
         answer_later(world, rng, BEFORE_SECONDS + seconds + 1.0)
 
 
+def say_nothing(world: World, _chance: float) -> None:
+    """Let a child press the talk button, and say nothing."""
+    ears = getattr(world.machine.agent, "_ears", None)
+    if ears is None or world.machine.life is None:
+        return
+
+    async def press() -> None:
+        with contextlib.suppress(Exception):  # somebody is listened to already
+            await ears.listen(held=False)
+
+    world.observer.promises.touch()
+    _keep(world, press())
+
+
 def answer_later(world: World, rng: random.Random, seconds: float) -> None:
     """Let the cloud answer what was said by then, if it has it."""
     world.later(seconds + rng.uniform(*CLOUD_SECONDS), lambda: _answer(world, rng))

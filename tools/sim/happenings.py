@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tools.sim import cloud_side, log_ins, machine_side, settings_side, voice_home, web_side
 from tools.sim.clock import START
-from tools.sim.ears import speak
+from tools.sim.ears import say_nothing, speak
 from tools.sim.faults import for_a_while
 from tools.sim.hands_free import say_word, trouble
 from tools.sim.machine import TITLES, Faulty
@@ -74,6 +74,7 @@ def _knob(world: World, chance: float) -> None:
 
 
 happening("speak")(speak)
+happening("says nothing")(say_nothing)
 happening("wake word")(say_word)
 happening("wake process")(trouble)
 happening("crowd")(crowd)
@@ -453,10 +454,9 @@ def _full_cloud(world: World, chance: float) -> None:
 def _repository(world: World, chance: float) -> None:
     web = world.web
     web.breaks, web.missing, web.spoils = chance * 0.5, chance > 0.8, chance < 0.3
-    web.is_busy = 0.55 < chance < 0.7
 
     def undo() -> None:
-        web.breaks, web.missing, web.spoils, web.is_busy = 0.0, False, False, False
+        web.breaks, web.missing, web.spoils = 0.0, False, False
 
     for_a_while(world, "repository", 120 + 1200 * chance, undo)
 

@@ -42,6 +42,7 @@ ADDED = {
     "second thoughts": 2, "tunnel": 2, "crowd": 12,
     "wake word": 10, "wake process": 3, "forged": 4, "short day": 3,
     "adders": 6, "loud and stuck": 2, "other packages": 3, "dead proxy": 2,
+    "busy repository": 2, "says nothing": 4,
 }  # fmt: skip
 # Of stories from the web and their server, and of a card that wears out: in so many of all dense seeds.
 HALF = 0.5

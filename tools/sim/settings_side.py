@@ -52,14 +52,15 @@ def set_at_once(world: World, chance: float) -> None:
 
 
 def cut_at_an_answer(world: World, chance: float) -> None:
-    """Let somebody at home set something, and the power go in the moment of the answer."""
+    """Let somebody at home set something, change it a little later, and the power go in the moment of the answer."""
     rng = random.Random(chance)  # noqa: S311  # a simulation
     name = rng.choice([*VALUES])
+    first, second = rng.sample(VALUES[name], 2)
     world.observer.count("faults")
-    by_hand(
-        world, name, rng.choice(VALUES[name]), local=False,
-        then=functools.partial(world.machine.lose_power, "power cut at an answer"),
-    )  # fmt: skip
+    cut = functools.partial(world.machine.lose_power, "power cut at an answer")
+    by_hand(world, name, first, local=False)
+    change = functools.partial(by_hand, world, name, second, local=False, then=cut)
+    world.later(AGAIN_SECONDS[0], change)
 
 
 def short_day(world: World, chance: float) -> None:
