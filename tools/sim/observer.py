@@ -6,6 +6,7 @@ import functools
 import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_rows import Row, replaces
@@ -230,7 +231,8 @@ class Observer:
         """Return the size of each file; they are looked at again after so many calls that changed something."""
         mount = machine.mount
         known, steps, _ = self._counted
-        if machine.card_away and not machine.in_memory:  # nothing runs yet that has files
+        is_empty = machine.card_away or not Path(mount.root).is_dir()
+        if is_empty and not machine.in_memory:  # nothing runs yet that has files
             return {}
         if known != id(mount) or mount.steps - steps >= COUNT_STEPS or machine.in_memory:
             root = str(machine.memory) if machine.in_memory else mount.root
