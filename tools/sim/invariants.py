@@ -435,11 +435,11 @@ def _fault_of(task: Mapping[str, Any], version: str, ending: Ending) -> str | No
     """Return what is wrong with one update's end."""
     if task["status"] not in {"SUCCESS", "FAILED"}:
         return f"update {task['id']} to {version} is {task['status']} still"
-    finals = [
-        event for event, _ in task["lines"] if event is not None and event not in {0, 4, 5, 7}
-    ]
+    finals = [event for event, _ in task["lines"] if event not in {None, 0, 4, 5, 7}]
     if len(finals) > 1 and not ending.has_damaged("outbox"):  # it holds what was told
         return f"update {task['id']} ended {len(finals)} times: {finals}"
+    if "bug:" in (task.get("failure") or ""):
+        return f"update {task['id']} failed by a bug: {task['failure']}"
     if task["status"] == "SUCCESS" and version in ending.never:
         return f"update {task['id']} succeeded, and {version} never starts"
     return None

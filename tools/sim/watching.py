@@ -77,7 +77,7 @@ def _watch_numbers() -> None:
 
 
 def _watch_refusals() -> None:
-    """Count the reports that the cloud could not take."""
+    """Count the reports of the machine's outbox that the cloud could not take; what a child says is told as it is said."""
     apply = Intake.apply
 
     async def noted_apply(self: Intake, session: Session, epoch: str | None, wanted: Any) -> Any:
@@ -85,7 +85,7 @@ def _watch_refusals() -> None:
             return await apply(self, session, epoch, wanted)
         except StoreBusyError:
             observer = WATCHED.observer
-            if observer is not None and session.identity.uuid == observer.machine.name:
+            if epoch and observer is not None and session.identity.uuid == observer.machine.name:
                 observer.refusals.note(observer.world.loop.time())
             raise
 

@@ -252,6 +252,10 @@ def task(status: str, *events: int) -> dict[str, Any]:
         ({"newest": {"volume": 3}, "values": {"volume": 4}}, "cloud_shows_the_machine"),
         ({"told": ["volume"], "values": {"volume": 4}}, "cloud_shows_the_machine"),
         ({"tasks": [task("SUCCESS", 0, 10)], "never": ["1.1.0"]}, "updates_have_one_true_end"),
+        (
+            {"tasks": [{**task("FAILED", 0, 8), "failure": "bug: KeyError: 1"}]},
+            "updates_have_one_true_end",
+        ),
         ({"rows": {"volume": 2}, "offered": {"volume": 1}}, "nothing_is_twice"),
         ({"tasks": [task("SUCCESS", 0, 10)], "cancelled": {"1"}}, "a_cancelled_update_ends"),
         ({"tasks": [task("SUCCESS", 0, 10)], "bad": ["1.2.0"]}, "updates_have_one_true_end"),
