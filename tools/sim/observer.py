@@ -28,6 +28,7 @@ from tools.sim.net import Asks
 from tools.sim.open_api import Apps
 from tools.sim.promises import FILES, START_SECONDS, Promises, told_by
 from tools.sim.reloading import has_taken
+from tools.sim.service import often_killed
 from tools.sim.watching import WATCHED
 from tools.sim.web_keep import Keep
 from wire.abilities import PING
@@ -435,7 +436,8 @@ class Observer:
             versions=["1.0.0", *packages.values()],
             task_versions=packages,
             bad=[
-                name for name, kind in machine.versions.items() if kind.crashes or kind.dies_after
+                *(v for v, kind in machine.versions.items() if kind.crashes or kind.dies_after),
+                *often_killed(machine.kills),
             ],
             never=[name for name, kind in machine.versions.items() if kind.crashes],
             online=cloud.gateway is not None and cloud.gateway.is_online(machine.name),
