@@ -334,9 +334,10 @@ class Observer:
             self._worked_at = self.world.loop.time()
         return None if since is None else max(since, self._worked_at)
 
-    def _asked(self) -> tuple[int, int, int]:
+    def _asked(self) -> tuple[int, int, int, int]:
         names, pages, of_cloud = self.world.net.asks
-        return max(names.most, of_cloud.most), pages.most, self.refusals.most
+        for_stories = self.world.net.asks_for_strangers.most
+        return max(names.most, of_cloud.most), pages.most, self.refusals.most, for_stories
 
     # What is told, and what was promised.
 
@@ -422,6 +423,8 @@ class Observer:
         """Return what is left."""
         machine, cloud = self.machine, self.world.cloud
         await see_cloud_end(self.world)
+        since = max(machine.started_at, self.world.quiet_since)
+        self.keep.look_at_end(machine, self.world.loop.time() - since)
         found = cloud.look(machine.name)
         self._looked_at = 0
         epochs, watch = found.get("epochs", {}), cloud.prune_watch
