@@ -17,8 +17,8 @@ from wire.records import dataclass
 if TYPE_CHECKING:
     from resources.online.online import Online
 
-# Seconds. What a child orders first goes before the fetching of what is pinned; and the wait
-# after a round in which not all could be fetched.
+# Seconds. What a child orders first goes before the fetching of what is pinned; and the wait after a round: not all
+# could be fetched, or a server has another story by now and the one that was kept is left out.
 FIRST_SECONDS = 60.0
 AGAIN_SECONDS = 900.0
 # As in resources.online.cache, which is not imported for a machine that keeps nothing.
@@ -84,19 +84,17 @@ class WebOpener:
         while True:
             self._pinned.clear()
             await asyncio.sleep(FIRST_SECONDS)
-            if not await self._fetch_pinned():
-                await self._pinned.wait()
+            await self._fetch_pinned()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(AGAIN_SECONDS):
                     await self._pinned.wait()
 
-    async def _fetch_pinned(self) -> bool:
-        """Return whether something is missing still; a disk that fails is tried again."""
+    async def _fetch_pinned(self) -> None:
+        """Fetch what is missing; a disk that fails is tried again."""
         try:
-            return await self._online().fetch_pinned()
+            await self._online().fetch_pinned()
         except OSError as error:
             _log.warning("play: what is pinned cannot be fetched: %s", error)
-            return True
 
     async def close(self) -> None:
         """End all transfers."""

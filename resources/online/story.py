@@ -127,7 +127,7 @@ class Story:
         """
         if self._linger is not None:
             self._linger.cancel()
-        while self.size is None or self._store.run(0) < self.size:
+        while self.size is None or self._store.run(0) < self.size or not self._store.keeps_all:
             if self.size is None or not self._store.keeps_all or self.is_read:
                 raise UnavailableError("play: there is no room for it, or it plays now")
             self._want, self._ahead = 0, self.size

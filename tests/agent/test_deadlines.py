@@ -18,6 +18,7 @@ from agent.link.build import build_link
 from agent.link.opening import Opener, tls_context
 from agent.link.pace import Pace
 from agent.settings import LinkSettings
+from agent.updates.health import Health
 from agent.watch import Watcher
 from base.clock import TrustedTime
 from machine.mixers import StandInMixer
@@ -85,6 +86,18 @@ async def test_a_turned_knob_is_reported_within_a_minute() -> None:
     running.cancel()
     assert [value for _when, value in told] == [8, 4]
     assert told[-1][0] - turned <= 60.0
+
+
+@on_moved_clock
+async def test_a_health_check_is_asked_again_after_1_2_4_8_and_then_every_15_s() -> None:
+    since, asked = Since(), list[int]()
+
+    async def dark() -> str | None:
+        asked.append(round(since.seconds))
+        return None if len(asked) == 7 else "dark"
+
+    await Health([("lamp", dark)]).wait_until_passed()
+    assert asked == [0, 1, 3, 7, 15, 30, 45]
 
 
 @on_moved_clock

@@ -207,3 +207,15 @@ async def test_a_spoilt_file_is_no_fault_of_the_agent(
     book = journal(tmp_path)
     book.note("start")
     await book.close()
+
+
+async def test_five_hundred_titles_are_told_apart(tmp_path: Path) -> None:
+    book = journal(tmp_path)
+    told = [book._title_of(f"story {number}") for number in range(501)]
+    assert (told[0], told[499], told[500], len(set(told))) == (
+        "title 1",
+        "title 500",
+        "title 0",
+        501,
+    )
+    assert book._title_of("story 7") == "title 8"

@@ -103,7 +103,7 @@ def test_the_keys_of_voice(tmp_path: Path, monkeypatch: Patch) -> None:
 
 
 async def test_an_order_to_erase(tmp_path: Path, monkeypatch: Patch) -> None:
-    database: Any = SimpleNamespace(read=nothing, settle_keys=nothing)
+    database: Any = SimpleNamespace(read=nothing, settle_keys=nothing, voice_keys=None)
     eraser = Eraser(database, OutcomeLog(tmp_path), lambda: 1)
     guard = Guard(eraser, "_one", monkeypatch).calls(database, "read", "settle_keys")
     await guard.check_tasks(eraser.rest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -31,8 +32,12 @@ def make_image(folder: Path, *options: str) -> bytes:
     return (folder / "image").read_bytes()
 
 
-def test_the_bytes_of_a_file_are_where_the_layout_says(tmp_path: Path) -> None:
-    image = make_image(tmp_path, "-comp", "gzip", "-no-fragments")
+@pytest.mark.parametrize("inodes", [(), ("-noI",)], ids=["compressed", "as they are"])
+def test_the_bytes_of_a_file_are_where_the_layout_says(
+    tmp_path: Path, inodes: Sequence[str]
+) -> None:
+    """A table of inodes that does not get smaller is stored as it is."""
+    image = make_image(tmp_path, "-comp", "gzip", "-no-fragments", *inodes)
     layout = read_squashfs(io.BytesIO(image))
     assert layout.block_size == BLOCK
     assert sorted(stored.size for stored in layout.files) == [5, len(CONTENT)]

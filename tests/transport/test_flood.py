@@ -43,6 +43,8 @@ def test_many_invented_addresses_leave_a_known_one_its_place() -> None:
     assert gate.admit("phone", 0.0)
     assert not gate.admit("another stranger", 0.0)
     assert gate.admit("another stranger", 1.0)
+    later = sum(gate.admit(f"later {number}", 1.0) for number in range(5000))
+    assert 1 + later == STRANGERS_RATE
 
 
 def test_who_is_remembered_is_bounded_and_the_known_stay() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.extras import require
 from wire.errors import WireError
-from wire.pairing import pairing_text, parse_pairing
+from wire.pairing import QR_ERROR, QR_VERSION, pairing_text, parse_pairing
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -32,3 +33,12 @@ def test_another_code_is_refused_without_showing_a_token(text: str) -> None:
     with pytest.raises(WireError) as caught:
         parse_pairing(text)
     assert TOKEN not in str(caught.value)
+
+
+def test_a_code_has_37_modules_a_side_and_holds_every_machine() -> None:
+    require("segno")
+    import segno
+
+    text = pairing_text("0123456789abcd", TOKEN)
+    code = segno.make(text, error=QR_ERROR, version=QR_VERSION, micro=False, boost_error=False)
+    assert (code.symbol_size(border=0), code.error) == ((37, 37), "M")

@@ -52,7 +52,7 @@ from tools.sim.disk import (
 )
 from tools.sim.life import CURRENT, Life, PowerCut
 from tools.sim.net import Network
-from tools.sim.service import Etc, Journal
+from tools.sim.service import Etc, Journal, Kill
 from tools.sim.sqlite_disk import SqliteDisk
 from tools.sim.threads import Thread
 from wire.profile import Profile
@@ -131,6 +131,7 @@ class Machine:
         self.agent: Agent | None = None
         self.player: SimPlayer | None = None
         self.running = ""
+        self.kills: list[Kill] = []
         self.ended: list[str] = []
         """Why its processes ended by themselves, where that is a fault."""
         self.boots = self.starts = 0
@@ -357,6 +358,7 @@ class Machine:
         if self.life is None:
             return
         self.on.note(f"{self.name}: kill -9")
+        self.kills.append(Kill(self.boots, self.running, self.on.loop.time()))
         self._gone(self.life, power=False)
         self._start_in(RESTART_SECONDS)
 

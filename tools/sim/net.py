@@ -88,11 +88,13 @@ class Network:
         self.listeners: dict[tuple[str, int], SimSocket] = {}
         self.hosts: dict[str, list[str]] = {}
         self.strangers: set[str] = set()
-        """Names of servers that are neither the cloud's nor a broker's: how often they are looked up is not counted."""
+        """Names of servers that are neither the cloud's nor a broker's: how often they are looked up has a count of its own."""
         self.pairs: list[Pair] = []
         self.chain_end = 0.0
         self.asks = Asks(), Asks(), Asks()
         """How often machines looked a name up, and asked for packages, and how often the cloud looked a name up."""
+        self.asks_for_strangers = Asks()
+        """How often machines looked the name of a server of stories up."""
         self._watchers: dict[int, tuple[Callable[..., Any], Sequence[Any], Any]] = {}
         self._ports = iter(range(40000, 10**9))
 
@@ -139,8 +141,9 @@ class Network:
         """Return what getaddrinfo does; raises socket.gaierror."""
         path = self._own_path()
         life = current()
-        if host not in self.strangers:
-            self.asks[2 if life is not None and life.name == "cloud" else 0].note(self.loop.time())
+        kind = 2 if life is not None and life.name == "cloud" else 0
+        asks = self.asks_for_strangers if host in self.strangers else self.asks[kind]
+        asks.note(self.loop.time())
         await asyncio.sleep(self.delay(path))
         if path.names == "hangs" or not path.up:
             await asyncio.sleep(30.0)

@@ -29,6 +29,7 @@ from tools.sim.net import Asks
 from tools.sim.open_api import Apps
 from tools.sim.promises import FILES, START_SECONDS, Promises, told_by
 from tools.sim.reloading import has_taken
+from tools.sim.service import often_killed
 from tools.sim.watching import WATCHED
 from tools.sim.web_keep import Keep
 from wire.abilities import PING
@@ -88,8 +89,10 @@ class Observer:
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
-        self._way = ("", False)
-        """Who does not agree with the machine, and what that says of its link."""
+        self._way = (
+            "",
+            False,
+        )  # who does not agree with the machine, and what that says of its link
         self._worked_at = 0.0
         """Until when the broker was away or stood still: it noticed nothing."""
         self._card_fails_at = -CARD_SECONDS
@@ -335,9 +338,10 @@ class Observer:
             self._worked_at = self.world.loop.time()
         return None if since is None else max(since, self._worked_at)
 
-    def _asked(self) -> tuple[int, int, int]:
+    def _asked(self) -> tuple[int, int, int, int]:
         names, pages, of_cloud = self.world.net.asks
-        return max(names.most, of_cloud.most), pages.most, self.refusals.most
+        for_stories = self.world.net.asks_for_strangers.most
+        return max(names.most, of_cloud.most), pages.most, self.refusals.most, for_stories
 
     # What is told, and what was promised.
 
@@ -423,6 +427,8 @@ class Observer:
         """Return what is left."""
         machine, cloud = self.machine, self.world.cloud
         await see_cloud_end(self.world)
+        since = max(machine.started_at, self.world.quiet_since)
+        self.keep.look_at_end(machine, self.world.loop.time() - since)
         found = cloud.look(machine.name)
         self._looked_at = 0
         epochs, watch = found.get("epochs", {}), cloud.prune_watch
@@ -437,7 +443,8 @@ class Observer:
             versions=["1.0.0", *packages.values()],
             task_versions=packages,
             bad=[
-                name for name, kind in machine.versions.items() if kind.crashes or kind.dies_after
+                *(v for v, kind in machine.versions.items() if kind.crashes or kind.dies_after),
+                *often_killed(machine.kills),
             ],
             never=[name for name, kind in machine.versions.items() if kind.crashes],
             online=cloud.gateway is not None and cloud.gateway.is_online(machine.name),

@@ -15,6 +15,7 @@ import agent.vitals
 import machine.chime
 import ota.launch.running
 import resources.energy.guard
+import resources.online.opener
 import resources.playing.deck
 import resources.times.keeper
 import resources.titles.library
@@ -49,6 +50,8 @@ def slow_down() -> None:
     resources.playing.deck.BEAT_SECONDS = 20.0
     resources.energy.guard.WATCH_SECONDS = 60.0
     resources.times.keeper.LOOK_SECONDS = 20.0
+    # What is kept for good and could not be fetched is tried again sooner: no seed would see it.
+    resources.online.opener.AGAIN_SECONDS = 120.0
     # Which version this tree has, and which packages add data points, is read once and not at each start.
     tree: Any = ota.launch.running
     tree._project_version = functools.cache(tree._project_version)  # noqa: SLF001

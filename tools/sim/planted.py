@@ -188,6 +188,8 @@ PLANTS = (
     Plant("what was erased stays in the store's log", "staging.store.engine", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA wal_checkpoint(PASSIVE)", "seeds"),
     Plant("what still comes of an utterance that was erased is stored", "staging.store.voice_ledger", "    return not (_continues(last, segment, now) and last is not None and last.erase_time is not None)", "    return True", "seeds"),
     Plant("the rules believe a clock that was set back", "resources.times.rules_clock", "        now = self._time.now()\n        if self._seen is None", "        now = self._time._wall()\n        if self._seen is None", "seeds"),
+    Plant("a story that breaks off is asked for again at once", "resources.online.story", "await asyncio.sleep(pauses.next() if 0 < brought < PIECE else BACK_OFF[tries])", "await asyncio.sleep(0)", "seeds"),
+    Plant("what is to be kept for good is looked for once", "resources.online.opener", "            await self._fetch_pinned()\n            with", "            await self._fetch_pinned()\n            await self._pinned.wait()\n            with", "seeds"),
 )  # fmt: skip
 
 

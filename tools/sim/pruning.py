@@ -179,7 +179,7 @@ class PruneWatch:
             if (
                 cut is None
                 or place[1] >= cut
-                or not _is_replaced(before, place)
+                or not (_is_replaced(before, place) or _is_replaced_by(after, before, place))
                 or _is_voice(before, place)
             ):
                 self.broken.append(
@@ -233,6 +233,12 @@ def _is_replaced(kept: Kept, place: tuple[int, int]) -> bool:
     """Return whether a newer value of the same data point and kind is there."""
     device, ts = place
     return kept.newest[device, *kept.reports[place]] > ts
+
+
+def _is_replaced_by(after: Kept, before: Kept, place: tuple[int, int]) -> bool:
+    """Return whether a newer value came while a pruning was under way."""
+    device, ts = place
+    return after.newest.get((device, *before.reports[place]), ts) > ts
 
 
 def _is_voice(kept: Kept, place: tuple[int, int]) -> bool:

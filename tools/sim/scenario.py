@@ -48,6 +48,8 @@ ADDED = {
 HALF = 0.5
 ROT = {"bit rot": 6, "setting rots": 6}
 WEB = {"web story": 16, "web trouble": 6, "web edition": 1, "web name": 1, "web crowd": 6}
+# Of a server of stories that is unlike others, and of stories that are kept for good; their chance is their own too.
+WEB_MORE = {"web manners": 8, "pin": 24}
 # Of the machine's process, and of its card; their chance is their own too.
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 # Of what a family sets, and of a power cut in the moment of the answer; their chance is their own too.
@@ -76,7 +78,7 @@ UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 BY_PEOPLE = frozenset({
     "play", "next", "pause", "stop", "volume", "knob", "command", "mode", "mute", "lock", "limits", "speak",
     "wake word", "many orders", "crowd", "adders", "web story", "web crowd", "power button", "set twice", "set at once",
-    "family logs in", "voice", "voice is heard",
+    "family logs in", "voice", "voice is heard", "pin", "says nothing",
 })  # fmt: skip
 BED_HOURS, NIGHT_PART = 15.0, 0.1
 
@@ -117,7 +119,7 @@ def scenario(
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     part = HALF if density > DENSE else RARE_PART_OF_DAYS
-    for group, of_group in {"web": WEB, "rot": ROT}.items():
+    for group, of_group in {"web": WEB, "rot": ROT, "web more": WEB_MORE}.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     return let_sleep(seed, sorted(events, key=lambda event: event.at))
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import agent.cli
 import agent.daemon
@@ -36,6 +36,23 @@ HOUR = 3600.0
 # Lines of the log that are kept, to tell why a process ended.
 LAST_LINES = 5
 Seconds = Callable[[], float]
+
+
+class Kill(NamedTuple):
+    """One kill -9: in which boot of the machine, of which version, and when, in seconds of the loop."""
+
+    boot: int
+    version: str
+    at: float
+
+
+def often_killed(kills: Sequence[Kill]) -> set[str]:
+    """Return the versions that were killed so often that a machine leaves them (`ota.launch.starts`): five times, each within 300 s of a start."""
+    return {
+        last.version
+        for first, last in zip(kills, kills[4:], strict=False)
+        if first[:2] == last[:2] and last.at - first.at < 5 * 300.0
+    }
 
 
 class Process(Protocol):

@@ -121,6 +121,9 @@ class SqliteDisk:
             if handle.mount is mount and (life is None or handle.life is life):
                 self._release(handle, file)
                 handle.shared = Shared()
+                handle.life = (
+                    None  # it holds all that it ever was, and this handle until that is let go
+                )
         if life is not None:
             return
         for key in [key for key in self._shared if getattr(key, "mount", None) is mount]:

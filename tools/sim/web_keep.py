@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 FOLDER = "/stories/"
 KEYS = {key_of(parse_target(url_of(name))): name for name in STORIES}
+# The seconds after the last fault in which all is fetched that is to be kept for good: a look each minutes, and none while a story plays.
+FETCHED_SECONDS = 580.0
 # How an order is refused for the network's or the server's sake: never one of what is kept whole.
 OF_NETWORK = ("does not answer", "the server answers", "no title in", "broke off", "more than")
 
@@ -41,6 +43,11 @@ class Keep:
     def __init__(self) -> None:
         """Have looked at nothing."""
         self.broken: list[str] = []
+        self.pinned: dict[str, int] = {}
+        """What the family has asked to be kept for good, and of which edition all of it was there at the last look (0: not all)."""
+        self.is_told_others = False
+        """Whether the server says that it has other stories, so that those of before may go."""
+        self._new: dict[str, int] = {}
         self._seen: dict[str, int] = {}
         self._known: Mapping[str, int] | None = None
 
@@ -48,6 +55,7 @@ class Keep:
         """Look at what is kept, if the sizes of its files by their paths are others than before."""
         if sizes is self._known:
             return
+        self._look_at_pinned(machine)
         files = {path: size for path, size in sizes.items() if path.startswith(FOLDER)}
         is_damaged = any(FOLDER in path for path in machine.damaged)
         if files != self._seen and (machine.life is None or is_damaged):
@@ -65,6 +73,48 @@ class Keep:
             if told is not None and (fault := fault_of(folder, key, name, told)):
                 self.broken.append(fault)
 
+    def _look_at_pinned(self, machine: Machine) -> None:
+        """Find what was there as a whole at the last look and is not now; a card that was taken away has nothing to look at."""
+        if self.is_told_others:
+            self.forget_whole()
+        if not self.pinned or self.is_told_others or not can_keep(machine):
+            return
+        there = {name: edition_of(machine, name) for name in self.pinned}
+        for name, before in self.pinned.items():
+            if before and not there[name]:
+                self.broken.append(f"{name} is to be kept for good, was there, and is not")
+        # What is there at one look may go with a power cut in that moment; what is there at the next one may not.
+        self.pinned = {
+            name: now if self._new.get(name) == now else 0 for name, now in there.items()
+        }
+        self._new = there
+
+    def forget_whole(self) -> None:
+        """Note that the server says that its stories are others now: those of before may go."""
+        self.pinned, self._new = dict.fromkeys(self.pinned, 0), {}
+
+    def look_at_end(self, machine: Machine, seconds: float) -> None:
+        """Find what is to be kept for good and was not fetched in the last quiet ``seconds``, in which the machine ran."""
+        if seconds < FETCHED_SECONDS or not can_keep(machine):
+            return
+        for name in self.pinned:
+            if not edition_of(machine, name):
+                self.broken.append(f"{name} is to be kept for good, and was not fetched")
+
+
+def can_keep(machine: Machine) -> bool:
+    """Return whether what a machine keeps is on a sound card that is there."""
+    is_damaged = any(FOLDER in path for path in machine.damaged)
+    is_there = not (machine.in_memory or machine.card_away or is_damaged)
+    return machine.life is not None and is_there
+
+
+def edition_of(machine: Machine, name: str) -> int:
+    """Return of which edition all of a story is on the machine's card; 0: not all of it is."""
+    folder = machine.state / FOLDER.strip("/")
+    told = read(folder, next(key for key, each in KEYS.items() if each == name))
+    return told.edition or 1 if told is not None and is_kept_whole(machine, name) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -79,15 +129,18 @@ def read(folder: Path, key: str) -> Told | None:
     """Return what is told of a kept story; None: nothing that can be read."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         told = json.loads((folder / f"{key}.json").read_bytes())
-        edition = int(told["validator"].strip('"').rpartition("-")[2])
+        mark = told["validator"].strip('"').rpartition("-")[2]
+        edition = int(mark) if mark else 0  # the server did not say
         return Told(told["size"], edition, tuple((first, end) for first, end in told["spans"]))
     return None
 
 
 def fault_of(folder: Path, key: str, name: str, told: Told) -> str:
     """Return what is wrong with a kept story; "" without a fault."""
-    body, is_whole = body_of(name, told.edition), told.spans == ((0, told.size),)
     story, part = folder / f"{key}.story", folder / f"{key}.part"
+    if not told.edition and (edition := _labelled(story) or _labelled(part)):
+        told = replace(told, edition=edition)
+    body, is_whole = body_of(name, told.edition or 1), told.spans == ((0, told.size),)
     if story.exists():
         data = story.read_bytes()
         piece = piece_at(data, 0)
@@ -102,6 +155,12 @@ def fault_of(folder: Path, key: str, name: str, told: Told) -> str:
         if data[first:end] != body[first:end]:
             return f"{name} is kept, and its bytes {first} to {end} are others"
     return ""
+
+
+def _labelled(path: Path) -> int:
+    """Return of which edition a file begins; 0: it is not there, or its first bytes are not."""
+    piece = piece_at(path.read_bytes(), 0) if path.exists() else None
+    return 0 if piece is None else piece.edition
 
 
 def is_kept_whole(machine: Machine, name: str) -> bool:
@@ -141,6 +200,27 @@ def order_story(world: World, name: str) -> None:
             )
         if is_kept and answer.code == Code.CHANGED:
             world.observer.count("kept stories")
+
+    machine.buried.append(world.loop.create_task(ask(), context=_context(machine)))
+
+
+def pin_story(world: World, name: str, *, is_pinned: bool) -> None:
+    """Let the family have a story kept for good, or as any other."""
+    machine, pinned = world.machine, world.observer.keep.pinned
+    dispatch = getattr(machine.agent, "_dispatch", None)
+    if dispatch is None or machine.life is None:
+        return
+    pinned.pop(name, None)  # nobody knows until it is answered
+    word = "pin" if is_pinned else "unpin"
+
+    async def ask() -> None:
+        answer = await dispatch.request("PUT", "play", json.dumps({word: url_of(name)}))
+        world.observer.count(f"{word} {'done' if answer.code == Code.CHANGED else 'not done'}")
+        keep = world.observer.keep
+        if is_pinned and answer.code == Code.CHANGED and not machine.in_memory:
+            keep.pinned[name] = 0
+        else:
+            keep.pinned.pop(name, None)
 
     machine.buried.append(world.loop.create_task(ask(), context=_context(machine)))
 

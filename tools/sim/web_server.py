@@ -27,12 +27,18 @@ RATE, BLOCK = 2000, 64
 # Bytes of each story: half a minute to a minute and a half. An edition of an even one is longer than the one before.
 SIZES = (60_032, 90_048, 120_064, 150_016, 180_032, 75_008)
 LONGER = 6400
+# Those that a machine can keep all at once.
+PINNED = ("web-0", "web-1", "web-5")
 # What the server sends at once, and the seconds that it takes for it.
 PIECE, PACE = 16_384, 0.05
 SLOW_PIECE, SLOW_PACE = 8192, 1.5
 TROUBLES = (
     "slow", "breaks off", "breaks off", "is missing", "tells a wrong length", "sends elsewhere", "sends round and round", "is busy",
 )  # fmt: skip
+# What a server does not do, or does always: each may come with the others.
+MANNERS = ("no ranges", "no marks", "a few bytes")
+# What one sends that breaks off each time: of a story's beginning so much that it is known as one, and of the rest.
+BEGIN_BYTES, FEW_BYTES = 8000, 400
 _HEAD = b"\xff\xfb\x90\x64"
 _LABEL = re.compile(rb"\xff\xfb\x90\x64(web-\d) (\d{4}) (\d{9})\x00")
 _RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
@@ -85,6 +91,8 @@ class WebServer:
 
     Attributes:
         trouble: what is wrong with it, one of `TROUBLES`, or "".
+        manners: what it is like, some of `MANNERS`.
+        was_unmarked: whether it ever sent a story without saying which edition that is.
         edition: of all its stories.
         asked: how often it was asked for one.
     """
@@ -93,6 +101,8 @@ class WebServer:
         """Listen."""
         self._net, self._rng = net, rng
         self.trouble = ""
+        self.manners: frozenset[str] = frozenset()
+        self.was_unmarked = False
         self.edition = 1
         self.asked = 0
         self._at_work: set[asyncio.Task[None]] = set()
@@ -147,11 +157,15 @@ class WebServer:
     async def _send(self, name: str, head: bytes, to: asyncio.Transport, *, sends: bool) -> None:
         body, mark = body_of(name, self.edition), f'"{name}-{self.edition}"'
         size = len(body) + (LONGER if self.trouble == "tells a wrong length" else 0)
-        found, same = _RANGE.search(head), _IF_RANGE.search(head)
+        has_ranges, has_marks = "no ranges" not in self.manners, "no marks" not in self.manners
+        self.was_unmarked |= not has_marks
+        found, same = _RANGE.search(head) if has_ranges else None, _IF_RANGE.search(head)
         start = int(found[1]) if found is not None else 0
-        if same is not None and same[1].decode() != mark:
+        if same is not None and not (has_marks and same[1].decode() == mark):
             start = 0
-        told = ["Content-Type: audio/mpeg", "Accept-Ranges: bytes", f"ETag: {mark}"]
+        told = ["Content-Type: audio/mpeg"]
+        told += ["Accept-Ranges: bytes"] if has_ranges else []
+        told += [f"ETag: {mark}"] if has_marks else []
         if start >= size:
             to.write(_head("416 Range Not Satisfiable", 0))
             return
@@ -161,15 +175,18 @@ class WebServer:
         else:
             to.write(_head("200 OK", size, *told))
         if sends:
-            await self._send_body(body[start:], to)
+            await self._send_body(body, start, to)
 
-    async def _send_body(self, data: bytes, to: asyncio.Transport) -> None:
-        """Send what follows the head, as long as somebody reads it."""
+    async def _send_body(self, body: bytes, start: int, to: asyncio.Transport) -> None:
+        """Send what follows the head from a place on, as long as somebody reads it."""
+        data = body[start:]
         last = (
             self._rng.randrange(len(data) + 1)
             if self.trouble == "breaks off" and data
             else len(data)
         )
+        if "a few bytes" in self.manners:
+            last = min(last, FEW_BYTES if start else BEGIN_BYTES)
         at = 0
         while at < last and not to.is_closing():
             step, pace = (SLOW_PIECE, SLOW_PACE) if self.trouble == "slow" else (PIECE, PACE)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from tools.sim.faults import for_a_while
 from tools.sim.machine import TITLES
 from tools.sim.people import PLAYS_SECONDS, by_hand
-from tools.sim.web_keep import order_story
-from tools.sim.web_server import STORIES, TROUBLES
+from tools.sim.web_keep import order_story, pin_story
+from tools.sim.web_server import MANNERS, PINNED, STORIES, TROUBLES
 
 if TYPE_CHECKING:
     from tools.sim.world import World
@@ -21,6 +21,8 @@ STORIES_MAX, HEARD_SECONDS = 4, 4.0
 MEANWHILE, MEANWHILE_SECONDS = 0.7, 1.0
 # A story is looked for on the web for about so long.
 FOUND_SECONDS = 1.0
+# Seconds that it is another one.
+MANNERS_SECONDS = 90.0
 # Seconds that something is wrong with the server, at least and more.
 TROUBLE_SECONDS = (10.0, 120.0)
 
@@ -53,9 +55,13 @@ def web_trouble(world: World, chance: float) -> None:
     """Let something be wrong with the server; now and then somebody orders a story then."""
     stories, again = world.stories, chance * 70 % 1
     stories.trouble = TROUBLES[int(chance * len(TROUBLES))]
+    keep = world.observer.keep
+    keep.is_told_others = stories.trouble == "tells a wrong length"
 
     def undo() -> None:
         stories.trouble = ""
+        keep.forget_whole()
+        keep.is_told_others = False
 
     seconds = TROUBLE_SECONDS[0] + TROUBLE_SECONDS[1] * (chance * 7 % 1)
     for_a_while(world, "web trouble", seconds, undo)
@@ -64,8 +70,9 @@ def web_trouble(world: World, chance: float) -> None:
 
 
 def web_edition(world: World, _chance: float) -> None:
-    """Let all stories on the server be other ones."""
-    world.stories.edition += 1
+    """Let all stories on the server be other ones, if it says which they are: no machine can tell them from the ones before else."""
+    world.stories.edition += not world.stories.was_unmarked
+    world.observer.keep.forget_whole()
 
 
 def web_name(world: World, chance: float) -> None:
@@ -78,7 +85,27 @@ def web_name(world: World, chance: float) -> None:
     for_a_while(world, "web name", TROUBLE_SECONDS[0] + TROUBLE_SECONDS[1] * chance, undo)
 
 
+def web_manners(world: World, chance: float) -> None:
+    """Let the server be one that sends no ranges, does not say which edition it has, or breaks off after a few bytes; somebody orders a story then."""
+    stories, rng = world.stories, random.Random(chance)  # noqa: S311  # a simulation
+    stories.manners = frozenset(rng.sample(MANNERS, rng.choice([1, 1, 2])))
+
+    def undo() -> None:
+        stories.manners = frozenset()
+
+    for_a_while(world, "web manners", MANNERS_SECONDS * (0.2 + rng.random()), undo)
+    world.later(MEANWHILE_SECONDS, functools.partial(web_story, world, rng.random()))
+
+
+def pin(world: World, chance: float) -> None:
+    """Let the family have a story kept for good, or kept as any other."""
+    name = PINNED[int(chance * len(PINNED))]
+    pin_story(world, name, is_pinned=chance * 70 % 1 < 0.7)
+
+
 HAPPENINGS = {
+    "web manners": web_manners,
+    "pin": pin,
     "web story": web_story,
     "web trouble": web_trouble,
     "web edition": web_edition,

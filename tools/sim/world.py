@@ -85,6 +85,8 @@ class World:
         ``settle``: the quiet seconds at its end; ``by_mqtt``: whether a broker is between the two.
         """
         self._quiet = settle
+        self.quiet_since = 0.0
+        """Since when all faults are over."""
         env.seed(seed)
         self.env, self.seed = env, seed
         self.rng = random.Random(seed)  # noqa: S311  # a simulation
@@ -212,7 +214,7 @@ class World:
         heal(self)
         go_to_bed(self, self._quiet)
         self.rollouts.end_all()
-        begin = self.loop.time()
+        begin = self.quiet_since = self.loop.time()
         end, latest = begin + self._quiet, begin + max(self._quiet, UPDATE_SECONDS)
         while self.loop.time() < end and not self.outcome.fault:
             await asyncio.sleep(LOOK_SECONDS)

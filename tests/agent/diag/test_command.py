@@ -86,6 +86,22 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_the_newest_lines_of_the_journal_and_of_the_kernel_are_in_it(
+    machine: tuple[Path, set[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = machine[0], set[str]()
+
+    def note(*words: str) -> str:
+        asked.update(word for word in words if word.startswith("--lines="))
+        return "x\n"
+
+    monkeypatch.setattr(gathering, "_run", note)
+    words = ["diag", str(tmp_path / "out.tar.gz"), "--state", str(folder / "state")]
+    assert main([*words, "--profile", str(folder / "profile.json")]) == EX_OK
+    assert asked == {"--lines=20000", "--lines=1000"}
+
+
+@pytest.mark.usefixtures("quick")
 def test_nothing_secret_and_nothing_of_the_family_is_in_it(
     machine: tuple[Path, set[str]], tmp_path: Path
 ) -> None:

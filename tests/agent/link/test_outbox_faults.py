@@ -17,7 +17,7 @@ import agent.link.outbox_store
 from agent.link import outbox_held
 from agent.link.outbox import Outbox, OutboxError
 from agent.link.outbox_disk import DiskError
-from agent.link.outbox_file import BLOCK, OutboxFile, fault_before_opening, read_file
+from agent.link.outbox_file import OutboxFile, fault_before_opening, read_file
 from agent.link.outbox_rows import BadRowError, make_row, parse_row
 from agent.link.outbox_salvage import Salvaged, read_rows
 from agent.link.outbox_store import NotStoredError, Store
@@ -25,6 +25,7 @@ from tests.agent.link.test_outbox_disk import NAME, Hands
 from tests.agent.parts import DEADLINE
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
+BLOCK = 4096
 REBUILDS_MAX = 3
 REOPEN_SECONDS = 60.0
 BODY_MAX = 60_000
@@ -371,6 +372,13 @@ def test_blocks_that_the_card_cannot_read_are_zeros(
     monkeypatch.setattr(os, "pread", pread)
     (tmp_path / "file").write_bytes(b"x" * (2 * BLOCK + 5))
     assert read_file(tmp_path / "file") == b"x" * BLOCK + bytes(BLOCK) + b"x" * 5
+
+
+def test_of_a_file_the_first_64_mib_are_read(tmp_path: Path) -> None:
+    """Damage may say any length; what is read is in memory."""
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(64 * 2**20 + 5)
+    assert len(read_file(tmp_path / "file")) == 64 * 2**20
 
 
 def test_a_file_that_is_read_does_not_stay_open(

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -109,3 +110,25 @@ def test_a_queue_that_is_full_for_a_moment_is_waited_for(
         # The connection that was closed has the queue's place until it is let in.
         with pytest.raises(AgentUnreachableError, match="does not answer"):
             LocalClient(path, 5).request("GET", "/status")
+
+
+def test_a_queue_that_stays_full_is_asked_again_for_ten_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, now, pauses = tmp_path / "agent.sock", [0.0], set[float]()
+
+    def pass_by(seconds: float) -> None:
+        pauses.add(seconds)
+        now[0] += seconds
+
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=pass_by)
+    monkeypatch.setattr(client, "time", clock)
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(path))
+        listener.listen(0)
+        first.connect(str(path))
+        connection = client._UnixConnection(path, 5)
+        with contextlib.closing(connection), pytest.raises(BlockingIOError):
+            connection.connect()
+    assert pauses == {0.02}
+    assert now[0] == pytest.approx(10.0, abs=0.05)

@@ -6,13 +6,17 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from agent.voice import button as module
 from agent.voice.button import Act, Buttons, Hand, Orders, talk
 from agent.voice.hands import build_buttons
+from base.backoff import Backoff
 from machine.button_settings import ButtonSettings, Key
 from machine.button_sources import Take
 from machine.buttons import Sign
@@ -26,6 +30,7 @@ from resources.points.player import PlayerPoint
 from resources.record import Record
 from tests.agent.voice.ear_parts import Room, settled
 from tests.machine.test_button_sources import Chip
+from tests.moved_clock import Since, on_moved_clock
 from tests.resources.parts import Bench
 from wire.codes import Code
 from wire.datapoints import Value
@@ -436,3 +441,21 @@ def test_a_machine_without_buttons_has_none(tmp_path: Path) -> None:
     )
     assert made is not None
     assert len(made._sources) == 2
+
+
+@on_moved_clock
+async def test_a_line_that_is_busy_is_asked_for_after_five_seconds_and_then_each_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    since, asked = Since(), list[int]()
+
+    async def busy(_take: object) -> None:
+        asked.append(round(since.seconds))
+        raise OSError("busy")
+
+    monkeypatch.setattr(module, "Backoff", partial(Backoff, jitter=0.0))
+    source: Any = Mock(open=busy)
+    opening = asyncio.create_task(Buttons([], Mock(), Mock())._keep_open(0, source))
+    await asyncio.sleep(196)
+    opening.cancel()
+    assert asked == [0, 5, 15, 35, 75, 135, 195]

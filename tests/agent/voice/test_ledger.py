@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,9 +16,10 @@ from agent.link import LostError, ReportRejectedError
 from agent.voice import ledger as module
 from agent.voice.ledger import FILE_NAME, Ledger
 from agent.voice.ledger_book import Entry, Erased
+from base.backoff import Backoff
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import until
-from tests.moved_clock import on_moved_clock
+from tests.moved_clock import Since, on_moved_clock
 from wire.abilities import VOICE_ERASE
 
 SENT = Entry(0, 1000, "button", seconds=1.5, bytes=900, utterance=10_001, end="sent", to="c:1")
@@ -118,3 +121,27 @@ async def test_a_damaged_file_begins_anew(ledger: Ledger, tmp_path: Path) -> Non
     (tmp_path / FILE_NAME).write_bytes(b"{")
     await ledger.add(SENT)
     assert await states(Ledger(tmp_path, lambda: 0.0)) == [Erased.NO]
+
+
+@on_moved_clock
+async def test_a_cloud_that_erases_nothing_is_asked_after_two_seconds_and_ever_more_rarely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, since, asked = Ledger(tmp_path, lambda: 5000.0), Since(), list[int]()
+
+    async def opened() -> Any:
+        return SimpleNamespace(waiting=lambda: ["an utterance"])
+
+    async def refused(_link: Any) -> bool:
+        asked.append(round(since.seconds))
+        return False
+
+    monkeypatch.setattr(module, "Backoff", functools.partial(Backoff, jitter=0.0))
+    monkeypatch.setattr(ledger, "_opened", opened)
+    monkeypatch.setattr(ledger, "_erase_there", refused)
+    link: Any = SimpleNamespace(registered=asyncio.Event())
+    link.registered.set()
+    running = asyncio.create_task(ledger.run(link))
+    await asyncio.sleep(1111)
+    running.cancel()
+    assert asked == [0, 2, 6, 14, 30, 62, 126, 254, 510, 810, 1110]

@@ -19,6 +19,7 @@ from machine.microphone import FaultKind
 from resources.announce.cues import Cue
 from tests.agent.memory_link import MemoryLink
 from tests.agent.voice.ear_parts import Room, settled
+from wire.answers import Result, UtteranceAnswer
 from wire.family import Why
 
 SENTENCE = "." * 20 + "#" * 50 + "." * 40
@@ -197,6 +198,20 @@ async def test_an_order_while_the_rest_is_being_sent_is_no_answer_to_it() -> Non
             await asyncio.sleep(0)
     room.listener.note_order()
     assert (await task).end is End.SENT
+
+
+async def test_an_answer_before_its_acknowledgement_ends_what_is_still_being_sent() -> None:
+    """The cloud has all of it; a sending that goes on would count in the next session."""
+    link, _never = slow_link()
+    room = Room(link)
+    before = asyncio.all_tasks()
+    task = await begin(room)
+    await room.microphone.give("." * 20 + "#" * 5 + "." * 40)
+    await room.until("answering")
+    room.listener.note_answer(UtteranceAnswer(10001, Result.DONE))
+    assert (await task).end is End.SENT
+    await settled()
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.usefixtures("short")

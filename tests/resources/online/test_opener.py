@@ -14,8 +14,9 @@ import pytest
 import resources.online.cache
 import resources.online.opener
 from base.clock import TrustedTime
-from resources.online.cache import Cache
+from resources.online.cache import Cache, key_of
 from resources.online.opener import OnlineSettings, WebOpener
+from resources.online.policy import parse_target
 from resources.playing.queue import Track
 from tests.resources.online.parts import SOUND, Page, Site, fetch, until
 
@@ -74,6 +75,25 @@ async def test_what_is_pinned_is_fetched_in_this_run_and_the_next(
             path.unlink()
         async with running(make(tmp_path)):
             await until(lambda: kept(tmp_path) == 2)
+
+
+async def test_a_pinned_story_that_is_left_out_later_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.online.opener, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.online.opener, "AGAIN_SECONDS", 0.05)
+
+    async with Site(a_mp3=Page()).serve() as site, running(make(tmp_path)) as opener:
+        url = site.url("/a.mp3")
+
+        def is_left_out() -> bool:  # as when its server has another one
+            opener._online()._cache.drop(key_of(parse_target(url)))
+            return kept(tmp_path) == 0
+
+        await opener.keep(url, pinned=True)
+        await until(lambda: kept(tmp_path) == 1)
+        await until(is_left_out)
+        await until(lambda: kept(tmp_path) == 1)
 
 
 async def test_a_machine_that_keeps_nothing_loads_nothing(tmp_path: Path) -> None:

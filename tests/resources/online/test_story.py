@@ -281,6 +281,13 @@ async def test_all_of_a_pinned_story_is_fetched(tmp_path: Path) -> None:
                 await story.fetch_all()
 
 
+async def test_a_story_that_is_in_memory_alone_is_not_there_for_good() -> None:
+    async with Site(a=Page(SOUND)).serve() as site, opened(site, "/a", InMemory()) as story:
+        assert await read(story) == SOUND
+        with pytest.raises(ResourceError, match="no room"):
+            await story.fetch_all()
+
+
 async def test_a_story_that_nobody_asked_for_yet_is_fetched_whole_all_the_same(
     tmp_path: Path,
 ) -> None:

@@ -14,6 +14,7 @@ from machine.errors import UnavailableError
 from resources.times.budget import ListeningBudget, build_budget
 from resources.times.build import Clocks
 from resources.times.store import TimesStore
+from tests.moved_clock import Since, on_moved_clock
 from tests.resources.times.world import World
 from wire.errors import FieldError
 from wire.rules import parse_listening
@@ -62,6 +63,23 @@ class House:
 @pytest.fixture
 def house(tmp_path: Path) -> House:
     return House(tmp_path)
+
+
+@on_moved_clock
+async def test_minutes_are_stored_each_hour_and_a_half_minute_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget, since, written = House(tmp_path).budget, Since(), []
+
+    async def write() -> None:
+        written.append(round(since.seconds))
+        budget._fault = "full" if len(written) == 2 else None
+
+    monkeypatch.setattr(budget, "_write", write)
+    running = asyncio.create_task(budget.run())
+    await asyncio.sleep(7231)
+    running.cancel()
+    assert written == [0, 3600, 3630, 7230]
 
 
 async def test_without_rules_nothing_is_refused_and_nothing_is_stored(house: House) -> None:

@@ -192,6 +192,25 @@ def test_rules_for_tonight_end_by_themselves(rule: str, now: str, *, refused: bo
     assert "tonight" not in world.value
 
 
+@pytest.mark.parametrize(
+    ("hours", "ordered", "now", "refused"),
+    [
+        ("17:00-18:00", "2026-11-26 15:00", "2026-11-26 17:30", False),
+        ("16:59-18:00", "2026-11-26 15:00", "2026-11-26 17:30", True),
+        ("03:59-05:00", "2026-11-27 03:30", "2026-11-27 04:30", False),
+        ("04:00-05:00", "2026-11-27 03:30", "2026-11-27 04:30", True),
+    ],
+)
+def test_the_night_begins_at_five_and_has_all_that_begins_before_four(
+    hours: str, ordered: str, now: str, *, refused: bool
+) -> None:
+    """Whoever frees the night frees no rest after lunch, and no early morning."""
+    world = set_up(f"quiet 12:30-14:00, 20:30-03:00, {hours}", ordered)
+    world.order("tonight free")
+    world.advance(world.at(now) - world.true)
+    assert (world.rules.refusal() is not None) is refused
+
+
 def test_the_night_that_has_begun_is_tonight() -> None:
     world = set_up(NIGHT, "2026-11-26 23:00")
     world.order("tonight free")

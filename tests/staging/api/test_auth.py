@@ -18,6 +18,7 @@ from staging.store.products import batch
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 TOKEN_LIFETIME_S = 5_184_000
+DAY_MS = 86_400_000
 
 
 NONCE = "abcdefghijklmnop"
@@ -102,6 +103,14 @@ async def test_expired_token(cloud: Any) -> None:
     cloud.clock.now += TOKEN_LIFETIME_S * 1000 - 1
     assert (await cloud.get("/account/validate")).status_code == 200
     cloud.clock.now += 1
+    assert error(await cloud.get("/account/validate")) == (426, "426")
+
+
+async def test_a_token_from_a_time_that_is_days_ahead_has_expired(cloud: Any) -> None:
+    """It was granted while this machine's clock was wrong, and would be valid for as long as that was ahead."""
+    cloud.clock.now -= DAY_MS
+    assert (await cloud.get("/account/validate")).status_code == 200
+    cloud.clock.now -= 1
     assert error(await cloud.get("/account/validate")) == (426, "426")
 
 

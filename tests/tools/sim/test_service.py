@@ -10,7 +10,7 @@ from typing import Any
 from agent.settings import LinkSettings, PlaySettings, Settings, SwitchSettings, load_settings
 from resources.announce.settings import Kind, SoundsSettings
 from tools.sim.reloading import has_taken
-from tools.sim.service import Journal, render_settings
+from tools.sim.service import Journal, Kill, often_killed, render_settings
 
 
 def test_the_settings_file_says_what_differs_and_nothing_else(tmp_path: Path) -> None:
@@ -53,3 +53,14 @@ def test_settings_are_taken_when_the_agent_works_by_them() -> None:
     assert not has_taken(machine)
     machine.is_spoilt = True
     assert has_taken(machine)  # a file that nobody can read changes nothing
+
+
+def test_a_version_that_is_killed_five_times_in_one_boot_soon_after_its_starts_may_be_left() -> (
+    None
+):
+    kills = [Kill(1, "1.1.0", 300.0 * number) for number in range(5)]
+    assert often_killed(kills) == {"1.1.0"}
+    assert not often_killed(kills[:4])
+    assert not often_killed([*kills[:4], Kill(2, "1.1.0", 1200.0)])
+    assert not often_killed([*kills[:4], Kill(1, "1.0.0", 1200.0)])
+    assert not often_killed([*kills[:4], Kill(1, "1.1.0", 1500.0)])
