@@ -383,6 +383,8 @@ class Machine:
     def give_card(self) -> None:
         """Put the card in again, and switch it on with that."""
         self.card_away = False
+        if self.life is None and self._away is None:  # it waits for its battery
+            self._put_in()
         self.lose_power("its card is there again")
 
     def come_back(self) -> None:
@@ -397,7 +399,7 @@ class Machine:
         life.close_watches()
         self.on.net.killed(life, power=power)
         self.on.sqlite.forget(self.mount)
-        self.on.loop.call_soon(self._bury, self.mount, life, context=contextvars.Context())
+        self.on.loop.call_soon(bury, self.on.calls, self.mount, context=contextvars.Context())
         if self.player is not None:
             self.player.note_left(killed=True)
             self.player.die()
@@ -408,12 +410,12 @@ class Machine:
         self.sounds.listeners.clear()
         self.recordings.clear()
 
-    def _bury(self, mount: Mount, life: Life) -> None:
-        bury(self.on.calls, mount)
-        del life
-
     def _come_back(self) -> None:
         self._away = None
+        self._put_in()
+        self.boot()
+
+    def _put_in(self) -> None:
         left = self._card or after_cut(self.mount.disk, self._survives)
         self._card = left if self.card_away else None
         if self.card_away:
@@ -423,7 +425,6 @@ class Machine:
             with contextlib.suppress(FileExistsError):
                 real.mkdir(self.state)
             self.mount = lay_out(self.on.calls, self.mount, left)
-        self.boot()
 
     def _lay_out_nothing(self) -> None:
         """Let the place of its card be on the image, which is read-only."""

@@ -89,10 +89,7 @@ class Observer:
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
-        self._way = (
-            "",
-            False,
-        )  # who does not agree with the machine, and what that says of its link
+        self._way = ("", False)  # who does not agree, and what the machine says of its link
         self._worked_at = 0.0
         """Until when the broker was away or stood still: it noticed nothing."""
         self._card_fails_at = -CARD_SECONDS
