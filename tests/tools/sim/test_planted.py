@@ -48,7 +48,6 @@ def test_what_is_no_table_is_refused() -> None:
 UNPROVEN = {
     "cloud_shows_the_machine",
     "settings_are_taken",
-    "voice_has_its_days",
     "what_sounds_is_told",
 }
 
