@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 from tools.amounts import whole
 from tools.ending import run_main
+from tools.fuzz_http import http_targets
 from tools.fuzz_machine import machine_targets
 from tools.fuzz_oscore import oscore_targets
 from tools.fuzz_staging import staging_targets
@@ -114,6 +115,7 @@ TARGETS = (
         [_as_lines(answer_properties(0x45))],
         lambda data: parse_answer(_properties(data), data),
     ),
+    *http_targets(),
     *machine_targets(),
     *staging_targets(),
 )

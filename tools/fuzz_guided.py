@@ -36,7 +36,7 @@ MEMORY_MB = 1024
 GRACE = 300.0
 # Packages whose branches count.
 ROOMS = (
-    "wire", "transport", "audio", "base", "machine", "ota", "agent", "resources", "staging", "tuf",
+    "wire", "transport", "audio", "base", "machine", "ota", "agent", "resources", "staging", "tuf", "h11", "urllib3",
 )  # fmt: skip
 
 

@@ -255,6 +255,7 @@ def test_one_server_of_a_folder_and_one_worker_of_a_name(
     data: DataDir, monkeypatch: Patch, worker: str, lock: str, work: str
 ) -> None:
     monkeypatch.setattr(server, "_prepare_process", lambda: None)
+    monkeypatch.setattr(server, "check_paho", lambda: None)
     monkeypatch.setattr(server, work, nothing)
     guard = FileGuard(data.root / lock, monkeypatch).calls(server, work)
     options = server.ServeOptions(

@@ -208,7 +208,7 @@ class Cloud:
                 await self.worker.run()
         except Exception as error:  # noqa: BLE001  # judged by the invariants
             if not life.dead and self.files.path and isinstance(error, StagingError):
-                self.files.refuse(str(error))
+                self.files.refuse(str(error).replace(str(self.folder), ""))
                 self._gone(life, power=False)
                 self._later(REFUSED_SECONDS, self.put_back)
             elif not life.dead:

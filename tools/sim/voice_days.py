@@ -23,12 +23,15 @@ from staging.recognition.outcomes import FILE_NAME, VOICE, Outcome, OutcomeLog
 from staging.store import Database, family
 from staging.store.models import Device, Erasure, Report
 from staging.times import now_ms
+from tools.sim.scenario import DAY_HOURS
 from wire.reports import KEYS_VOICE
 
 if TYPE_CHECKING:
     from staging.gateway.gateway import Gateway
 
-USUAL = (erasing.DAY_MS, erasing.AGE_SECONDS)
+USUAL = (erasing.DAY_MS, erasing.AGE_SECONDS, erasing.LOOK_SECONDS)
+# How many times as long days and looks are in a whole day, and the seconds between two looks for orders there.
+DAY_TIMES, DAY_LOOK_SECONDS = 60, 30.0
 # Of one utterance: its number comes again after 100,000 others.
 NEAR_MS = 600_000
 # As docs/family.md has it: what is ordered is deleted within a minute; a start takes some seconds.
@@ -39,17 +42,25 @@ MARK, MARKS = 48, 60
 
 @dataclass(frozen=True, slots=True)
 class VoiceTerms:
-    """For how many days voice is kept, each of so many ms, and the seconds between two looks for what is too old."""
+    """For how many days voice is kept, each of so many ms; the seconds between two looks for what is too old, and for orders."""
 
     days: int
     day_ms: int
     seconds: float
+    look: float = USUAL[2]
 
     @classmethod
-    def of(cls, seed: int) -> VoiceTerms:
-        """Return a seed's."""
+    def of(cls, seed: int, hours: float) -> VoiceTerms:
+        """Return a seed's; in a whole day of the simulation they are some hours long, and all is looked for more rarely."""
         rng = random.Random(f"voice days {seed}")  # noqa: S311  # a simulation
-        return cls(rng.randint(1, 2), rng.randint(40_000, 150_000), rng.uniform(10.0, 40.0))
+        days, day, seconds = (
+            rng.randint(1, 2),
+            rng.randint(40_000, 150_000),
+            rng.uniform(10.0, 40.0),
+        )
+        if hours < DAY_HOURS:
+            return cls(days, day, seconds)
+        return cls(days, DAY_TIMES * day, DAY_TIMES * seconds, DAY_LOOK_SECONDS)
 
     @property
     def keep_ms(self) -> int:
@@ -59,9 +70,9 @@ class VoiceTerms:
 
 def set_voice_terms(terms: VoiceTerms | None) -> None:
     """Let the product's days of voice be those of ``terms``, for the next world."""
-    day, seconds = USUAL if terms is None else (terms.day_ms, terms.seconds)
-    erasing.DAY_MS = staging.api.family.DAY_MS = day
-    erasing.AGE_SECONDS = seconds
+    told = USUAL if terms is None else (terms.day_ms, terms.seconds, terms.look)
+    erasing.DAY_MS, erasing.AGE_SECONDS, erasing.LOOK_SECONDS = told
+    staging.api.family.DAY_MS = told[0]
 
 
 @dataclass(frozen=True, slots=True)

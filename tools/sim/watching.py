@@ -11,6 +11,7 @@ from resources.dispatch import Dispatch
 from staging.errors import StoreBusyError
 from staging.gateway.intake import Intake
 from staging.gateway.session import Session
+from staging.store.effects import VoiceSeen
 from tools.sim.clock import START
 from tools.sim.last_order import watch_teller
 from tools.sim.machine import CURRENT_MACHINE
@@ -77,7 +78,7 @@ def _watch_numbers() -> None:
 
 
 def _watch_refusals() -> None:
-    """Count the reports of the machine's outbox that the cloud could not take; what a child says is told as it is said."""
+    """Count the reports that the cloud could not take, but for voice: over MQTT that has no answer, so that nobody could wait for one."""
     apply = Intake.apply
 
     async def noted_apply(self: Intake, session: Session, epoch: str | None, wanted: Any) -> Any:
@@ -85,7 +86,12 @@ def _watch_refusals() -> None:
             return await apply(self, session, epoch, wanted)
         except StoreBusyError:
             observer = WATCHED.observer
-            if epoch and observer is not None and session.identity.uuid == observer.machine.name:
+            is_voice = any(isinstance(e, VoiceSeen) for each in wanted for e in each.effects)
+            if (
+                observer is not None
+                and session.identity.uuid == observer.machine.name
+                and not is_voice
+            ):
                 observer.refusals.note(observer.world.loop.time())
             raise
 

@@ -129,9 +129,9 @@ class World:
             self.net.path(CLOUD).latency = (0.0001, 0.0003)
         return BrokerProcess(on, kind, tokens, ca)
 
-    def _keep_voice(self, *, is_kept: bool) -> None:
+    def _keep_voice(self, hours: float, *, is_kept: bool) -> None:
         """Let the cloud keep the child's voice for some days, or for ever."""
-        terms = VoiceTerms.of(self.seed) if is_kept else None
+        terms = VoiceTerms.of(self.seed, hours) if is_kept else None
         set_voice_terms(terms)
         self.machine.sounds.has_voices = is_kept
         if terms is not None:
@@ -158,7 +158,7 @@ class World:
         leave_listening(self, events, hours)
         self.cloud.pace = pace_of(events, hours)
         self.cloud.looks = any(event.what == "cloud bit flip" for event in events)
-        self._keep_voice(is_kept=any(event.what in VOICE for event in events))
+        self._keep_voice(hours, is_kept=any(event.what in VOICE for event in events))
         self.web.files = self.cloud.files if self.cloud.looks else None
         if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):
             self._work_by_two()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from resources.online.cache import Record
 from resources.online.spans import Spans
-from tools.sim.web_keep import KEYS, fault_of, read
+from tools.sim.web_keep import KEYS, Keep, fault_of, read
 from tools.sim.web_server import STORIES, body_of, piece_at
 
 NAME = STORIES[1]
@@ -66,3 +68,67 @@ def test_what_is_kept_and_is_not_so_is_named(
     tmp_path: Path, kept: Record, data: bytes, told: str
 ) -> None:
     assert told in keep(tmp_path, kept, data)
+
+
+def test_what_has_no_mark_is_known_by_what_its_bytes_say(tmp_path: Path) -> None:
+    unmarked = replace(record(len(BODY), (0, len(BODY))), validator="")
+    assert not keep(tmp_path, unmarked, BODY)
+    assert "as a whole one" in keep(tmp_path, unmarked, BODY[:-1])
+
+
+@dataclass
+class Kept:
+    """A machine whose card has a folder of stories, as `Keep` looks at one."""
+
+    state: Path
+    life: object = "runs"
+    in_memory: bool = False
+    card_away: bool = False
+    damaged: set[str] = field(default_factory=set)
+
+
+def pinned(tmp_path: Path) -> tuple[Keep, Any, Path]:
+    folder = tmp_path / "stories"
+    folder.mkdir()
+    found, machine = Keep(), Kept(tmp_path)
+    found.pinned[NAME] = 0
+    keep(folder, record(len(BODY), (0, len(BODY))), BODY)
+    return found, machine, folder / f"{KEY}.story"
+
+
+@pytest.mark.parametrize("looks", [0, 1, 2])
+def test_what_is_to_be_kept_for_good_stays_once_it_was_there_at_two_looks(
+    tmp_path: Path, looks: int
+) -> None:
+    found, machine, story = pinned(tmp_path)
+    for _ in range(looks):
+        found.look(machine, {})
+    story.unlink()
+    found.look(machine, {})
+    assert bool(found.broken) is (looks == 2)
+
+
+def test_what_is_to_be_kept_for_good_may_go_when_its_server_has_another_one(
+    tmp_path: Path,
+) -> None:
+    found, machine, story = pinned(tmp_path)
+    for _ in range(2):
+        found.look(machine, {})
+    found.forget_whole()
+    story.unlink()
+    found.look(machine, {})
+    assert found.broken == []
+
+
+@pytest.mark.parametrize(("seconds", "is_broken"), [(570.0, False), (590.0, True)])
+def test_what_is_to_be_kept_for_good_is_there_at_the_end(
+    tmp_path: Path,
+    seconds: float,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    found, machine, story = pinned(tmp_path)
+    found.look_at_end(machine, 590.0)
+    assert found.broken == []
+    story.unlink()
+    found.look_at_end(machine, seconds)
+    assert bool(found.broken) is is_broken
