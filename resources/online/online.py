@@ -16,7 +16,7 @@ from resources.online.cache import Cache, key_of
 from resources.online.kept_lists import KeptLists
 from resources.online.policy import NOT_REACHED, AddressError, Target, parse_target
 from resources.online.relay import Relay
-from resources.online.stores import InMemory, OnDisk, Store, on_disk
+from resources.online.stores import InMemory, OnDisk, Store, on_disk, opened
 from resources.online.story import Story
 from resources.online.upstream import Facts, Response, Upstream
 from resources.playing.keys import url_key
@@ -245,17 +245,21 @@ class Online:
     async def _find_kept(self, target: Target, key: str) -> _KeptStory | None:
         """Return the story that is kept, unless the server has another one by now."""
         try:
-            kept = await on_disk(self._cache.find, key)
+            store = await opened(self._cache.find, key)
         except OSError as error:
             _log.warning("play: the kept stories cannot be read: %s", error.strerror)
             return None
-        if kept is None:
+        if store is None:
             return None
-        record = kept.record
+        record = store.record
         facts = Facts(target, record.content_type, record.size, True, record.validator)
-        if not await self._is_other(target, facts) and kept.run(0):
-            return _KeptStory(facts, OnDisk(kept))
-        await on_disk(kept.close)
+        try:
+            if not await self._is_other(target, facts) and store.run(0):
+                return _KeptStory(facts, store)
+        except BaseException:
+            await store.close()
+            raise
+        await store.close()
         await on_disk(self._cache.drop, key)
         return None
 
@@ -273,13 +277,11 @@ class Online:
     async def _new_store(self, key: str, facts: Facts, head: bytes) -> Store:
         """Return a store that holds ``head``: the disk if the story can be kept there, else memory."""
         try:
-            kept = await on_disk(
+            store = await opened(
                 self._cache.begin, key, facts.size or 0, facts.content_type, facts.validator
             )
-            if kept is not None:
-                store = OnDisk(kept)
-                await store.write(0, head, wanted=0)
-                return store
+            if store is not None:
+                return await _with_head(store, head)
         except OSError as error:
             _log.warning("play: %s is not kept: %s", facts.target.shown, error.strerror)
         memory = InMemory()
@@ -314,6 +316,16 @@ class Online:
 class _KeptStory:
     facts: Facts
     store: Store
+
+
+async def _with_head(store: OnDisk, head: bytes) -> Store:
+    """Return ``store`` with the first bytes of its story; closed, if it does not take them: raises OSError."""
+    try:
+        await store.write(0, head, wanted=0)
+    except BaseException:
+        await store.close()
+        raise
+    return store
 
 
 async def _read_up_to(response: Response, size: int) -> bytes:

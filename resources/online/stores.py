@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, Protocol, TypeVar
@@ -28,6 +29,50 @@ async def on_disk(work: Callable[P, T], *arguments: P.args, **options: P.kwargs)
     """Return the result of ``work``, which blocks, from the thread of the stories on the disk."""
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(_DISK, functools.partial(work, *arguments, **options))
+
+
+async def opened(
+    work: Callable[P, Kept | None], *arguments: P.args, **options: P.kwargs
+) -> OnDisk | None:
+    """Return the story that ``work`` opens, None if it opens none; if the caller is cancelled meanwhile, it is closed.
+
+    One that stayed open would be "in use" until the next start: it would not play without its server, nor be kept.
+    """
+    opening = _Opening(functools.partial(work, *arguments, **options))
+    try:
+        kept = await on_disk(opening.work)
+    except asyncio.CancelledError:
+        opening.give_up()
+        raise
+    return None if kept is None else OnDisk(kept)
+
+
+class _Opening:
+    """A story that is opened in the thread of the disk, for somebody who may give up."""
+
+    def __init__(self, work: Callable[[], Kept | None]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._is_given_up = False
+        self._kept: Kept | None = None
+
+    def work(self) -> Kept | None:
+        """Open it, in the thread."""
+        kept = self._work()
+        with self._lock:
+            self._kept = kept
+            if not self._is_given_up or kept is None:
+                return kept
+        kept.close()
+        return None
+
+    def give_up(self) -> None:
+        """Have it closed, before the thread does anything that is asked of it from now on."""
+        with self._lock:
+            self._is_given_up = True
+            kept = self._kept
+        if kept is not None:
+            asyncio.get_running_loop().run_in_executor(_DISK, kept.close)
 
 
 class Store(Protocol):
@@ -63,6 +108,8 @@ class OnDisk:
     def __init__(self, kept: Kept) -> None:
         """Use ``kept``, which is closed with this."""
         self._kept = kept
+        self.record = kept.record
+        """What is told of it."""
 
     def run(self, at: int) -> int:
         """Return how many bytes there are from ``at`` on without a gap."""
@@ -82,8 +129,8 @@ class OnDisk:
         await on_disk(self._kept.sync)
 
     async def close(self) -> None:
-        """Close the file."""
-        await on_disk(self._kept.close)
+        """Close the file, also if the caller is cancelled meanwhile."""
+        await asyncio.shield(on_disk(self._kept.close))
 
 
 class InMemory:

@@ -316,9 +316,9 @@ def nothing_is_done_twice(view: View) -> str | None:
 
 
 def nothing_crashes(view: View) -> str | None:
-    """A process ends by itself only for a restart, and no order's handler by a bug."""
+    """A process ends by itself only for a restart, and nothing within it by an error that it did not expect."""
     if view.failed:
-        return f"an internal error was answered: {view.failed[0]}"
+        return f"an internal error: {view.failed[0]}"
     return f"it ended: {view.ended[0]}" if view.ended else None
 
 

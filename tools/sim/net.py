@@ -27,6 +27,13 @@ CONNECT_SECONDS = 130.0
 HANDSHAKE_SECONDS = 60.0
 
 
+def untrusted() -> ssl.SSLCertVerificationError:
+    """Return what a handshake ends with at a captive portal, with the words that OpenSSL gives it."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
+    error.verify_code, error.verify_message = 18, "self-signed certificate"
+    return error
+
+
 @dataclass(slots=True)
 class Path:
     """How one machine reaches the others.
@@ -198,7 +205,7 @@ class Network:
             raise OSError(107, "Transport endpoint is not connected")
         if is_client and pair.path.portal:
             await asyncio.sleep(self.delay(pair.path))
-            raise ssl.SSLCertVerificationError(1, "self-signed certificate")
+            raise untrusted()
         del host
         transport = SimTransport(pair, sock, protocol, self._tls_of(tls), is_client=is_client)
         if tls is None:  # it begins by `secure`

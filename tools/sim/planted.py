@@ -189,6 +189,7 @@ PLANTS = (
     Plant("what still comes of an utterance that was erased is stored", "staging.store.voice_ledger", "    return not (_continues(last, segment, now) and last is not None and last.erase_time is not None)", "    return True", "seeds"),
     Plant("the rules believe a clock that was set back", "resources.times.rules_clock", "        now = self._time.now()\n        if self._seen is None", "        now = self._time._wall()\n        if self._seen is None", "seeds"),
     Plant("a story that breaks off is asked for again at once", "resources.online.story", "await asyncio.sleep(pauses.next() if 0 < brought < PIECE else BACK_OFF[tries])", "await asyncio.sleep(0)", "seeds"),
+    Plant("a certificate that is refused is no error of the link", "agent.link.opening", "        return UntrustedError(f", "        return RuntimeError(f", "seeds"),
     Plant("what is to be kept for good is looked for once", "resources.online.opener", "            await self._fetch_pinned()\n            with", "            await self._fetch_pinned()\n            await self._pinned.wait()\n            with", "seeds"),
 )  # fmt: skip
 

@@ -72,7 +72,7 @@ class Promises:
         self.set_on_card: set[str] = set()
         """Data points that were set by an order that was answered as done, of a machine that has its card."""
         self.failed: list[str] = []
-        """Orders whose handler ended by a bug."""
+        """Errors that nobody expected: of orders' handlers, and those in the log with their traceback."""
         self.cancelled: set[str] = set()
         self.answers: Counter[str] = Counter()
         """How often each data point's orders were answered with which code."""

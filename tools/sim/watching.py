@@ -14,6 +14,7 @@ from staging.gateway.session import Session
 from staging.store.effects import VoiceSeen
 from tools.sim.clock import START
 from tools.sim.last_order import watch_teller
+from tools.sim.logs import Router
 from tools.sim.machine import CURRENT_MACHINE
 from tools.sim.promises import watch_orders
 from tools.sim.silence import watch_stops
@@ -59,6 +60,7 @@ def watch_promises() -> None:
     _watch_requests()
     _watch_utterances()
     _watch_waiting()
+    _watch_bugs()
     watch_orders(WATCHED)
     watch_stops(lambda: None if WATCHED.observer is None else WATCHED.observer.promises)
     watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
@@ -147,3 +149,17 @@ def _watch_waiting() -> None:
         return await request(self, *words, **named)
 
     Session.request = noted_request  # type: ignore[method-assign]
+
+
+def _watch_bugs() -> None:
+    """Note each error that the product logs with its traceback: it expected none there, whoever goes on afterwards."""
+    handle = Router.handle
+
+    def noted_handle(self: Router, record: Any) -> bool:
+        is_of_life = handle(self, record)
+        if is_of_life and WATCHED.observer is not None and record.exc_info:
+            told = f"{record.getMessage()}: {record.exc_info[0].__name__}: {record.exc_info[1]}"
+            WATCHED.observer.promises.failed.append(told)
+        return is_of_life
+
+    Router.handle = noted_handle  # type: ignore[method-assign]
