@@ -17,8 +17,9 @@ from typing import Self
 
 # Bytes of the largest record; a damaged file system may tell of any size.
 RECORD_LIMIT = 8 * 1024 * 1024
-# Folders that this process has made, or has synced in the one above them.
+# Folders that this process has made, or has synced in the one above them; so many are remembered.
 _settled: set[Path] = set()
+SETTLED_MAX = 1000
 
 
 def write_atomically(
@@ -139,22 +140,27 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     line = (folder, *folder.parents)
     missing = [path for path in line if not path.exists()]
     _settle(line[min(len(missing), len(line) - 1)])
-    for path in reversed(
-        missing
-    ):  # one by one: of those that a kill leaves, the last alone is not synced
+    # One by one: of those that a kill leaves, the last alone is not synced.
+    for path in reversed(missing):
         path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
         fsync_path(path.parent)
-        _settled.add(path)
+        _note_settled(path)
     folder.mkdir(exist_ok=True)  # raises if it is a file
 
 
 def _settle(folder: Path) -> None:
-    if folder not in _settled:
-        with contextlib.suppress(
-            OSError
-        ):  # one that we did not make may be in one that we may not read
-            fsync_path(folder.parent)
-            _settled.add(folder)
+    if folder in _settled:
+        return
+    # One that we did not make may be in one that we may not read.
+    with contextlib.suppress(OSError):
+        fsync_path(folder.parent)
+        _note_settled(folder)
+
+
+def _note_settled(folder: Path) -> None:
+    if len(_settled) >= SETTLED_MAX:
+        _settled.clear()  # each is synced once more
+    _settled.add(folder)
 
 
 def fsync_path(path: Path) -> None:

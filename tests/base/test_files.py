@@ -230,6 +230,20 @@ def test_a_folder_that_whoever_made_it_may_not_have_synced_is_durable_before_it_
     assert flushed[3:] == [tmp_path]
 
 
+def test_folders_that_were_synced_are_remembered_up_to_a_limit_and_synced_again_beyond_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("base.files.SETTLED_MAX", 3)
+    monkeypatch.setattr("base.files._settled", known := set[Path]())
+    for number in range(8):
+        make_folder(tmp_path / str(number))
+        assert len(known) <= 3
+    flushed: list[Path] = []
+    monkeypatch.setattr("base.files.fsync_path", flushed.append)
+    make_folder(tmp_path / "0")
+    assert flushed == [tmp_path]
+
+
 def test_a_folder_that_is_there_is_used_though_the_one_above_it_may_not_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
