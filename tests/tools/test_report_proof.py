@@ -113,4 +113,6 @@ def test_a_cut_before_the_first_possible_byte_is_refused(
     monkeypatch.setattr(sys, "argv", ["report_proof", "--cut-bytes", "500"])
     with pytest.raises(SystemExit):
         main()
-    assert "--cut-bytes: got 500, expected more than 500" in capsys.readouterr().err
+    assert (
+        "--cut-bytes: got '500', expected a whole number of at least 501" in capsys.readouterr().err
+    )

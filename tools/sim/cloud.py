@@ -128,6 +128,7 @@ class Cloud:
         self.on, self.template, self.broker = on, template, broker
         self.rng = random.Random(on.rng.random())  # noqa: S311  # a simulation
         self.mount = Mount(str(folder))
+        self.on_restored: Callable[[], None] = lambda: None
         on.calls.mounts.append(self.mount)
         self.folder = folder
         self.terms: Terms | None = None
@@ -241,6 +242,7 @@ class Cloud:
         left = after_cut(self.mount.disk, lambda _path, node: list(node.pending))
         if self.files.is_store:
             self.files.restore(left)
+            self.on_restored()
         else:
             self.files.put_in(left)
         self.mount = lay_out(self.on.calls, self.mount, left)

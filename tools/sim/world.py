@@ -115,6 +115,8 @@ class World:
         self.machine.sounds.mixer_tells = seed % 2 == 0
         self.rollouts = Rollouts(self)
         self.observer = Observer(self)
+        # Their nonces were in the store that is no more.
+        self.cloud.on_restored = self.observer.apps.heard.clear
         self.log_ins = LogIns(self.loop.time, self.observer.count)
         self.outcome = Outcome()
         self.undo: dict[str, Callable[[], None]] = {}
