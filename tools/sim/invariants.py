@@ -81,7 +81,7 @@ class View:
         unlike_settings_since: since when the agent does not work by its settings file.
         sizes: the bytes of each of its files, by path.
         tasks: those of machine or cloud that have not ended, of whichever has more.
-        lines: of the worse of their logs in its worst hour.
+        lines: of the worse of their logs in its worst hour; of the cloud's for each of its machines.
         waiting: requests that the cloud let wait for the machine, at the worst.
         tries: starts of a version in a row that never confirms itself.
         asked: looks for a name, requests for packages, and reports that the cloud could not take, in the worst minute.

@@ -210,7 +210,8 @@ class Observer:
         self._judge_files(view, machine)
         lives = [life for life in (machine.life, *self.world.cloud.lives) if life is not None]
         view.tasks = max((life.busy for life in lives), default=0)
-        view.lines = max(machine.journal.most, *self.world.cloud.lines)
+        machines = 1 + len(self.world.rollouts.fleet)
+        view.lines = max(machine.journal.most, max(self.world.cloud.lines) // machines)
         return view
 
     def _since(self, name: str, *, unlike: bool) -> float | None:
