@@ -18,6 +18,7 @@ from pathlib import Path
 
 from agent.link.outbox_rows import COLUMNS, BadRowError, Row, parse_row
 from base.files import fsync_path
+from base.sqlite import Connection
 from wire.records import dataclass
 from wire.reports import KEYS_SYSTEM
 
@@ -337,7 +338,7 @@ _READ_FAULTS = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
 
 
 def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False)
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, factory=Connection)
     try:
         # A flipped bit in a text must not fail the query: each row is checked by itself.
         db.text_factory = bytes

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
+from base.sqlite import Connection
 from machine.measure import Measured
 
 _log = logging.getLogger(__name__)
@@ -103,17 +104,20 @@ class GainIndex:
         with self._lock:
             try:
                 return self._open().execute(query, values).fetchall()
-            except sqlite3.OperationalError as error:  # a full disk, a lock: nothing is damaged
-                _log.warning("loudness: the index cannot be used: %s", error)
             except sqlite3.DatabaseError as error:
-                _log.error("loudness: the index is damaged and begun anew: %s", error)
-                self._begin_anew()
+                if _is_damage(error):
+                    _log.error("loudness: the index is damaged and begun anew: %s", error)
+                    self._begin_anew()
+                else:
+                    _log.warning("loudness: the index cannot be used: %s", error)
             return []
 
     def _open(self) -> sqlite3.Connection:
         if self._database is None:
             name = ":memory:" if self._path is None else str(self._path)
-            self._database = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(
+                name, isolation_level=None, check_same_thread=False, factory=Connection
+            )
             self._database.execute("PRAGMA journal_mode = WAL")
             # A power cut may lose the last rows, which are then measured again.
             self._database.execute("PRAGMA synchronous = NORMAL")
@@ -136,3 +140,9 @@ def _stamp(source: str) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Return whether it is the file's, and no full disk or lock: columns of another name are an error of the statement."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return not isinstance(error, sqlite3.OperationalError) or code == sqlite3.SQLITE_ERROR

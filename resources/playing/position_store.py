@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from base.sqlite import Connection
 from resources.playing.beat_file import Beat, BeatFile
 from resources.playing.resume import Heard
 
@@ -155,7 +156,7 @@ class PositionStore:
 
     def _connect(self, *, alone: bool = False) -> sqlite3.Connection:
         """Open the file; ``alone``: with the log's index in memory, since a full disk has no room for its file."""
-        db = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False)
+        db = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False, factory=Connection)
         try:
             if alone:
                 db.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -165,8 +166,12 @@ class PositionStore:
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
             db.executescript(_SCHEMA)
-        except sqlite3.Error:
+            db.execute(f"SELECT key, {_COLUMNS} FROM heard LIMIT 0")  # noqa: S608  # a constant
+            db.execute("SELECT name, value FROM note LIMIT 0")
+        except sqlite3.Error as error:
             db.close()
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # other columns
+                raise sqlite3.DatabaseError(str(error)) from error
             raise
         return db
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from base.sqlite import Connection
 from staging.errors import StagingError
 from staging.recognition.kinds import Kind
 from staging.store.family import Texts
@@ -186,7 +187,9 @@ class OutcomeLog:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S)) as connection:
+            with closing(
+                sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, factory=Connection)
+            ) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
                 # What is erased must not stay in the file.
                 connection.execute("PRAGMA secure_delete=ON")

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, func, insert, inspect,
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from base import sqlite as guarded
 from staging.errors import StagingError
 from staging.store import Database, engine, schema, soundness
 from staging.store.mark import open_to_read
@@ -66,7 +67,7 @@ def check(copy: Path) -> str:
     found = [fault.en] if fault else soundness.damage(copy, None)
     if found:
         raise StagingError(f"{copy.name}: is damaged: {found[0]}")
-    with closing(sqlite3.connect(copy)) as connection:
+    with closing(sqlite3.connect(copy, factory=guarded.Connection)) as connection:
         try:
             found = connection.execute(f"SELECT version_num FROM {schema.VERSION_TABLE}").fetchone()  # noqa: S608
         except sqlite3.Error as error:

@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
 
+from base import sqlite as guarded
 from staging.errors import StagingError
 
 # It warns of whatever it leaves behind after an error; the error itself is raised, and told.
@@ -168,7 +169,9 @@ def scrub(url: URL) -> bool:
     log until it uses them again: no client can reach those, and so voice is sealed (docs/adr/0072).
     """
     if url.get_backend_name() == SQLITE:
-        with closing(sqlite3.connect(str(url.database), timeout=SCRUB_TIMEOUT_S)) as connection:
+        with closing(
+            sqlite3.connect(str(url.database), timeout=SCRUB_TIMEOUT_S, factory=guarded.Connection)
+        ) as connection:
             try:
                 busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             except sqlite3.Error as error:
@@ -279,7 +282,7 @@ def frozen_engine(url: URL, connections: int) -> Engine:
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         hide_parameters=True,
-        connect_args={"check_same_thread": False},
+        connect_args={"check_same_thread": False, "factory": guarded.Connection},
     )
 
     @event.listens_for(made, "connect")
@@ -340,7 +343,11 @@ def _sqlite(
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         hide_parameters=True,
-        connect_args={"timeout": busy_ms / 1000, "check_same_thread": False},
+        connect_args={
+            "timeout": busy_ms / 1000,
+            "check_same_thread": False,
+            "factory": guarded.Connection,
+        },
     )
 
     @event.listens_for(engine, "connect")

@@ -23,6 +23,7 @@ from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
+from base.sqlite import Connection
 from staging.store.place import Fault, log_of
 
 END = "-mark"
@@ -128,7 +129,7 @@ def find_fault(path: Path) -> Fault | None:
 def open_to_read(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
     """Open a store so that nothing of it is changed: the end of another connection would empty its log."""
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout)
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout, factory=Connection)
 
 
 def _about_log(log: Path) -> tuple[str, str]:

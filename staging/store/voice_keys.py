@@ -25,6 +25,7 @@ from sqlalchemy import JSON, event, select, type_coerce
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
+from base.sqlite import Connection
 from staging.errors import StoreBusyError
 from staging.store.models import Report
 from wire.errors import WireError
@@ -184,7 +185,9 @@ class VoiceKeys:
     def _file(self) -> sqlite3.Connection:
         if self._connection is None:
             is_new = not self._path.exists()
-            made = sqlite3.connect(self._path, BUSY_TIMEOUT_S, check_same_thread=False)
+            made = sqlite3.connect(
+                self._path, BUSY_TIMEOUT_S, check_same_thread=False, factory=Connection
+            )
             if is_new:
                 self._path.chmod(FILE_MODE)
             # A log would keep keys that are deleted; each change is on disk before the row that needs it.

@@ -83,8 +83,7 @@ class Observer:
         self.promises = Promises(world.machine, world.loop.time)
         self.forbidden = Forbidden(world.machine, self.promises)
         self.apps = Apps(world.cloud.template.key, world.loop.time, self.count)
-        self.last_order = LastOrder(world.machine)
-        self.keep = Keep()
+        self.last_order, self.keep = LastOrder(world.machine), Keep()
         self.most_waiting = 0
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
@@ -196,9 +195,11 @@ class Observer:
         await self._see_kept(machine)
         self.forbidden.look(now, sounds=view.sounding is not None)
         view.broken = [
-            *self.promises.broken,
-            *self.forbidden.broken,
-            *self.apps.broken,
+            *(
+                fault
+                for each in (self.promises, self.forbidden, self.apps)
+                for fault in each.broken
+            ),
             *machine.sounds.skipped,
             *machine.torn,
             *machine.journal.leaked,
@@ -208,10 +209,10 @@ class Observer:
         see_cloud(self.world, view)
         view.waiting = self.most_waiting
         self._judge_files(view, machine)
-        lives = [life for life in (machine.life, *self.world.cloud.lives) if life is not None]
-        view.tasks = max((life.busy for life in lives), default=0)
-        machines = 1 + len(self.world.rollouts.fleet)
-        view.lines = max(machine.journal.most, max(self.world.cloud.lines) // machines)
+        lives = (machine.life, *self.world.cloud.lives)
+        view.tasks = max((life.busy for life in lives if life is not None), default=0)
+        of_cloud = max(self.world.cloud.lines) // (1 + len(self.world.rollouts.fleet))
+        view.lines = max(machine.journal.most, of_cloud)
         return view
 
     def _since(self, name: str, *, unlike: bool) -> float | None:
@@ -418,8 +419,6 @@ class Observer:
         if now - since >= START_SECONDS and _points(machine):
             self._looked_at = machine.starts
             await self.promises.look(_points(machine))
-
-    # At the end.
 
     async def ending(self) -> Ending:
         """Return what is left."""

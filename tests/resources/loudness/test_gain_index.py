@@ -113,6 +113,26 @@ def test_a_damaged_index_is_begun_anew_and_logged_once(
     index.close()
 
 
+@pytest.mark.parametrize("word", [b"lufs REAL", b"TABLE titles (path"])
+def test_an_index_whose_schema_has_a_bit_of_another_value_is_begun_anew(
+    word: bytes, tmp_path: Path, story: str
+) -> None:
+    """A column of another name, and words of SQLite's that are no UTF-8."""
+    path = tmp_path / "loudness.sqlite"
+    for bit in (0x01, 0x80):
+        index = GainIndex(path)
+        index.keep(story, LOUD)
+        index.close()
+        data = bytearray(path.read_bytes())
+        data[data.index(word)] ^= bit
+        path.write_bytes(data)
+        index = GainIndex(path)
+        index.find(story)
+        index.keep(story, LOUD)
+        assert index.find(story) == LOUD
+        index.close()
+
+
 def test_an_index_that_cannot_be_written_costs_the_gains_only(tmp_path: Path, story: str) -> None:
     index = GainIndex(tmp_path / "none" / "loudness.sqlite")
     index.keep(story, LOUD)

@@ -129,6 +129,27 @@ def test_a_damaged_file_costs_what_it_held(
     made.close()
 
 
+def test_a_file_whose_schema_has_any_bit_of_another_value_is_read_or_begun_anew(
+    tmp_path: Path,
+) -> None:
+    """SQLite's words for it quote the schema, which may be no UTF-8 then (seed 306 of a day)."""
+    path = tmp_path / "playing.sqlite"
+    made = PositionStore(tmp_path)
+    made.open()
+    made.close()
+    whole = path.read_bytes()
+    first = whole.index(b"CREATE TABLE heard")
+    for place in range(first, first + 160):
+        other = bytearray(whole)
+        other[place] ^= (0x80, 0x01)[place % 2]
+        path.write_bytes(other)
+        damaged = PositionStore(tmp_path)
+        damaged.open()
+        damaged.write({"a": Heard(5.0, 60.0, turn=1, when=9.0)}, {})
+        assert damaged.heard("a") is not None
+        damaged.close()
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.OperationalError):
         PositionStore(tmp_path / "none").open()
