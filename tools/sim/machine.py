@@ -289,7 +289,7 @@ class Machine:
         """Choose what starts; what a version is that crashes at its start ends here."""
         decision = choose_release(state, find_base=lambda: BASE_VERSION)
         self.running = decision.version or BASE_VERSION
-        faulty = self.versions.get(self.running, Faulty())
+        faulty = self.versions.setdefault(self.running, Faulty())
         self.on.note(f"{self.name}: {self.running} starts")
         self._look_at_files(decision.version)
         self.tries = self.tries + 1 if faulty.crashes else 0
