@@ -83,6 +83,8 @@ class Promises:
         self.are_rules_untouched = True
         """Whether nobody has ordered any rules yet."""
         self._boots = 0
+        self._is_off_for_now = False
+        """Whether the microphone may have been turned off until a restart, of the orders that are under way."""
 
     @property
     def kept(self) -> dict[str, str]:
@@ -94,6 +96,8 @@ class Promises:
     def begin(self, name: str) -> Order:
         """Note that an order comes."""
         self.touch()
+        if name == "microphone" and not self._under_way[name]:
+            self._is_off_for_now = False
         self._numbers[name] += 1
         self._under_way[name] += 1
         self.are_rules_untouched &= name != "rules"
@@ -125,11 +129,14 @@ class Promises:
             self.set_on_card.add(name)
         if code == Code.INTERNAL_SERVER_ERROR:
             self.failed.append(f"{name} {text}")
+        # Off is in force then, also for one beside it that was done, and is not on the card.
+        self._is_off_for_now |= name == "microphone" and not is_done
         if name in KEPT and self._is_last(order):
             # A microphone that was turned off is off, whatever the card says; until when, the answer says.
             is_newest = order.number == self._numbers[name]
             before = order.before if is_newest and name != "microphone" else None
-            value = await _told(points[name]) if is_done else before
+            is_kept = is_done and not (name == "microphone" and self._is_off_for_now)
+            value = await _told(points[name]) if is_kept else before
             if value is not None and self._is_last(order):
                 self.kept[name] = value
         elif name == "sleep_timer":

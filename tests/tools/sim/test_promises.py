@@ -30,7 +30,7 @@ class Home:
         return self.value
 
     def answer(self, order: Order, text: str, code: Code = Code.CHANGED) -> None:
-        points = {"rules": self, "sleep_timer": self}
+        points = {"rules": self, "sleep_timer": self, "microphone": self}
         asyncio.run(self.promises.answered(order, points, text, code))
         self.promises.end(order)
 
@@ -54,6 +54,17 @@ def test_one_that_was_refused_beside_another_promises_nothing() -> None:
     home.answer(newer, "daily 30")
     home.answer(older, "daily 60", Code.SERVICE_UNAVAILABLE)
     assert home.promises.kept == {}
+
+
+def test_a_microphone_that_is_off_until_a_restart_is_no_promise_of_the_order_beside_it() -> None:
+    home = Home()
+    on, off = home.promises.begin("microphone"), home.promises.begin("microphone")
+    home.value = "False"
+    home.answer(off, "off", Code.SERVICE_UNAVAILABLE)
+    home.answer(on, "on")  # it was on, so there was nothing to store
+    assert home.promises.kept == {}
+    home.answer(home.promises.begin("microphone"), "off")
+    assert home.promises.kept == {"microphone": "False"}
 
 
 def test_one_that_was_refused_alone_leaves_what_was_promised() -> None:
