@@ -165,8 +165,9 @@ def scrub(url: URL) -> bool:
     """Take what was deleted from the files that lie beside the tables; return whether that was possible now.
 
     SQLite's log holds pages of before until it is emptied; the main file is overwritten at each deletion
-    (``secure_delete``), but for copies in the free room of pages that were rebuilt (docs/family.md). PostgreSQL gives the room of deleted rows free, and keeps their bytes in its own files and its
-    log until it uses them again: no client can reach those, and so voice is sealed (docs/adr/0072).
+    (``secure_delete``), but for copies in the free room of pages that were rebuilt (docs/family.md). PostgreSQL
+    gives the room of deleted rows free, and keeps their bytes in its own files and its log until it uses them
+    again: no client can reach those, and so voice is sealed (docs/adr/0072).
     """
     if url.get_backend_name() == SQLITE:
         with closing(
