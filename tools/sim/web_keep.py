@@ -38,10 +38,12 @@ class Keep:
 
     Attributes:
         broken: what is not as it has to be.
+        edition: of the server's stories now: one that is kept of another may go as soon as somebody asks for it.
     """
 
     def __init__(self) -> None:
         """Have looked at nothing."""
+        self.edition = 1
         self.broken: list[str] = []
         self.pinned: dict[str, int] = {}
         """What the family has asked to be kept for good, and of which edition all of it was there at the last look (0: not all)."""
@@ -79,15 +81,21 @@ class Keep:
             self.forget_whole()
         if not self.pinned or self.is_told_others or not can_keep(machine):
             return
-        there = {name: edition_of(machine, name) for name in self.pinned}
+        there = {name: self._there(machine, name) for name in self.pinned}
         for name, before in self.pinned.items():
             if before and not there[name]:
                 self.broken.append(f"{name} is to be kept for good, was there, and is not")
         # What is there at one look may go with a power cut in that moment; what is there at the next one may not.
         self.pinned = {
-            name: now if self._new.get(name) == now else 0 for name, now in there.items()
+            name: now if self._new.get(name) == now == self.edition else 0
+            for name, now in there.items()
         }
         self._new = there
+
+    def _there(self, machine: Machine, name: str) -> int:
+        """Return of which edition all of a story is on the machine's card, the server's now if nobody said; 0: not all of it is."""
+        told = kept_whole(machine, name)
+        return 0 if told is None else told.edition or self.edition
 
     def forget_whole(self) -> None:
         """Note that the server says that its stories are others now: those of before may go."""
@@ -98,7 +106,7 @@ class Keep:
         if seconds < FETCHED_SECONDS or not can_keep(machine):
             return
         for name in self.pinned:
-            if not edition_of(machine, name):
+            if kept_whole(machine, name) is None:
                 self.broken.append(f"{name} is to be kept for good, and was not fetched")
 
 
@@ -107,13 +115,6 @@ def can_keep(machine: Machine) -> bool:
     is_damaged = any(FOLDER in path for path in machine.damaged)
     is_there = not (machine.in_memory or machine.card_away or is_damaged)
     return machine.life is not None and is_there
-
-
-def edition_of(machine: Machine, name: str) -> int:
-    """Return of which edition all of a story is on the machine's card; 0: not all of it is."""
-    folder = machine.state / FOLDER.strip("/")
-    told = read(folder, next(key for key, each in KEYS.items() if each == name))
-    return told.edition or 1 if told is not None and is_kept_whole(machine, name) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +164,12 @@ def _labelled(path: Path) -> int:
     return 0 if piece is None else piece.edition
 
 
-def is_kept_whole(machine: Machine, name: str) -> bool:
-    """Return whether all of a story is on the machine's card."""
+def kept_whole(machine: Machine, name: str) -> Told | None:
+    """Return what is told of a story of which all is on the machine's card; None: not all of it is."""
     folder = machine.state / FOLDER.strip("/")
     key = next(key for key, each in KEYS.items() if each == name)
-    told = read(folder, key)
-    return (
-        told is not None and (folder / f"{key}.story").exists() and told.spans == ((0, told.size),)
-    )
+    told, is_there = read(folder, key), (folder / f"{key}.story").exists()
+    return told if told is not None and is_there and told.spans == ((0, told.size),) else None
 
 
 def order_story(world: World, name: str) -> None:
@@ -182,7 +181,7 @@ def order_story(world: World, name: str) -> None:
     life = machine.life
     is_damaged = any(FOLDER in path for path in machine.damaged)
     is_sound = not (machine.mount.full or machine.mount.read_only or is_damaged)
-    is_kept = is_sound and not machine.in_memory and is_kept_whole(machine, name)
+    is_kept = is_sound and not machine.in_memory and kept_whole(machine, name) is not None
 
     async def ask() -> None:
         answer = await dispatch.request("PUT", "play", url_of(name))

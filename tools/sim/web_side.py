@@ -72,7 +72,9 @@ def web_trouble(world: World, chance: float) -> None:
 def web_edition(world: World, _chance: float) -> None:
     """Let all stories on the server be other ones, if it says which they are: no machine can tell them from the ones before else."""
     world.stories.edition += not world.stories.was_unmarked
-    world.observer.keep.forget_whole()
+    keep = world.observer.keep
+    keep.edition = world.stories.edition
+    keep.forget_whole()
 
 
 def web_name(world: World, chance: float) -> None:

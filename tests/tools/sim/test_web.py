@@ -91,7 +91,7 @@ def pinned(tmp_path: Path) -> tuple[Keep, Any, Path]:
     folder = tmp_path / "stories"
     folder.mkdir()
     found, machine = Keep(), Kept(tmp_path)
-    found.pinned[NAME] = 0
+    found.edition, found.pinned[NAME] = 2, 0
     keep(folder, record(len(BODY), (0, len(BODY))), BODY)
     return found, machine, folder / f"{KEY}.story"
 
@@ -115,6 +115,18 @@ def test_what_is_to_be_kept_for_good_may_go_when_its_server_has_another_one(
     for _ in range(2):
         found.look(machine, {})
     found.forget_whole()
+    story.unlink()
+    found.look(machine, {})
+    assert found.broken == []
+
+
+def test_what_is_kept_for_good_of_an_older_edition_may_go_whenever_somebody_asks_for_it(
+    tmp_path: Path,
+) -> None:
+    found, machine, story = pinned(tmp_path)
+    found.edition = 3
+    for _ in range(3):
+        found.look(machine, {})
     story.unlink()
     found.look(machine, {})
     assert found.broken == []
