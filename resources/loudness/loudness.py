@@ -68,6 +68,8 @@ class Loudness:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reported: int | None = None
         self._unstored = ""  # why the level is not on the disk
+        # From what a change begins with until it is stored: two at once would each leave the other's out.
+        self._changing = asyncio.Lock()
         self._level.limit = lambda: level_of(self.loudest)
         self._level.on_turn = self._on_turn
         self.after_turn: Callable[[int], Awaitable[None]] | None = None
@@ -160,16 +162,18 @@ class Loudness:
 
     async def put_limits(self, text: str) -> None:
         """Set ``volume_limits``; raises FieldError, UnavailableError if it cannot be stored."""
-        limits = parse_limits(text, self._limits)
-        await self._save("volume_limits", limits=str(limits))
-        self._limits = limits
+        async with self._changing:
+            limits = parse_limits(text, self._limits)
+            await self._save("volume_limits", limits=str(limits))
+            self._limits = limits
         await self._begin_to_obey()
 
     async def put_night(self, text: str) -> None:
         """Set ``night``; raises FieldError, UnavailableError if it cannot be stored."""
         night = parse_night(text)
-        await self._save("night", night=show_night(night))
-        self._night = night
+        async with self._changing:
+            await self._save("night", night=show_night(night))
+            self._night = night
         await self._begin_to_obey()
         self._watch_night()
 
@@ -270,7 +274,8 @@ class Loudness:
             return
         place = {"run": known.run, "default": known.default} if known is not None else {}
         try:
-            await self._save("the level", level=float(level), boot=self._parts.boot(), **place)
+            async with self._changing:
+                await self._save("the level", level=float(level), boot=self._parts.boot(), **place)
         except UnavailableError as error:
             if not self._unstored:
                 _log.warning("volume: %s", error)
@@ -279,6 +284,7 @@ class Loudness:
             self._unstored = ""
 
     async def _save(self, what: str, **changed: object) -> None:
+        """Store what is ``changed`` beside the rest; one at a time (`_changing`)."""
         values = self._stored | changed
         await self._parts.record.save(values, what)
         self._stored = values

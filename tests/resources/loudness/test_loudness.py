@@ -15,6 +15,7 @@ from machine.mixers import StandInMixer
 from machine.outputs import Outputs
 from resources.loudness import loudness as module
 from resources.loudness.limits import Limits
+from resources.loudness.night import Night
 from resources.loudness.steps import level_of, step_of
 from tests.machine.parts import until
 from tests.resources.parts import LoudBench, level_on
@@ -288,6 +289,21 @@ async def test_a_machine_without_a_mixer_keeps_its_volume_over_a_restart(tmp_pat
     await again.loudness.open()
     assert await again.loudness.get() == 5
     await again.loudness.close()
+
+
+async def test_of_changes_at_once_none_leaves_another_out(tmp_path: Path) -> None:
+    path = tmp_path / "loudness.json"
+    bench = LoudBench(path=path)
+    await asyncio.gather(
+        bench.loudness.put_limits("max=8"),
+        bench.loudness.put_night("21:00-06:00 max=3"),
+        bench.loudness.put_limits("min=2"),
+    )
+    again = LoudBench(path=path).loudness
+    for found in (bench.loudness, again):
+        assert found.limits == Limits(max=8, min=2)
+        assert found.night == Night(21 * 60, 6 * 60, 3)
+    await bench.loudness.close()
 
 
 async def test_limits_that_cannot_be_stored_are_not_in_force(tmp_path: Path) -> None:
