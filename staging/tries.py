@@ -32,6 +32,8 @@ class Allowance:
 class _Record:
     count: int
     last: float
+    before: float
+    """When the try before the last one was."""
 
 
 class Tries:
@@ -58,18 +60,22 @@ class Tries:
         """Count a try, before it is known how it ends."""
         record = self._find(key)
         if record is None:
-            record = self._records[key] = _Record(0, 0.0)
+            record = self._records[key] = _Record(0, 0.0, 0.0)
         record.count += 1
-        record.last = self._clock()
+        record.before, record.last = record.last, self._clock()
         self._records.move_to_end(key)
         while len(self._records) > KEYS_LIMIT:
             self._records.popitem(last=False)
 
     def refund(self, key: str) -> None:
-        """Take back one try, which was a good one."""
+        """Take back the last try, which was a good one: the wait goes on from the one before.
+
+        Of tries side by side it is another one's time that goes back, by the moment that lies between them.
+        """
         record = self._find(key)
         if record is not None:
             record.count -= 1
+            record.last = record.before
             if record.count <= 0:
                 del self._records[key]
 

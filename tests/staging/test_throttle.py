@@ -91,6 +91,17 @@ def test_right_passwords_do_not_use_anything_up() -> None:
         throttle.succeeded(f"pupil-{number % 7}", "10.0.0.1", known=False)
 
 
+def test_who_logs_in_elsewhere_does_not_make_another_of_the_family_wait_again() -> None:
+    clock = Clock()
+    throttle = Throttle(clock)
+    for number in range(NAME.free):
+        fail(throttle, "family", f"10.0.1.{number}")
+    clock.now += fail(throttle, "family", "10.0.2.1")
+    assert fail(throttle, "family", "10.0.2.2") == 0
+    throttle.succeeded("family", "10.0.2.2", known=False)
+    assert fail(throttle, "family", "10.0.2.1") == 0
+
+
 def test_a_long_name_is_no_long_key() -> None:
     throttle = Throttle(Clock())
     for number in range(PAIR.free):

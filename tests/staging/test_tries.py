@@ -45,6 +45,20 @@ def test_a_good_try_is_taken_back_and_an_hour_without_any_forgets_all() -> None:
     assert tries.wait("a") == 0
 
 
+def test_a_good_try_makes_nobody_else_wait_anew() -> None:
+    clock = Clock()
+    tries = Tries(FEW, clock)
+    for _ in range(4):
+        tries.count("a")
+    clock.now += 20
+    assert tries.wait("a") == 0
+    tries.count("a")
+    tries.refund("a")
+    assert tries.wait("a") == 0
+    tries.count("a")
+    assert tries.wait("a") == 40
+
+
 def test_without_a_word_on_it_an_hour_without_a_try_forgets_all() -> None:
     clock = Clock()
     tries = Tries(Allowance(free=1, first=10_000.0, longest=10_000.0), clock)
