@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from base.interim import FinalResponse
 from staging.errors import StagingError, StoreBusyError
 from staging.store import Database, alarms, webhooks
 from staging.store.webhooks import Due
@@ -80,6 +81,8 @@ def addresses(host: str, port: int, *, allow_private: bool) -> list[str]:
 
 class _Pinned(http.client.HTTPSConnection):
     """A connection to an address that was checked, for the host's name."""
+
+    response_class = FinalResponse
 
     def __init__(self, host: str, port: int, address: str, context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=DEADLINE, context=context)

@@ -145,6 +145,7 @@ TESTED_IN: dict[str, str] = {
     "resources.playing.targets": "tests/resources/playing/test_queue_orders.py",
     "ota.errors": "tests/ota/trust/test_client.py",
     "ota.fetch.folder": "tests/ota/fetch/test_spent.py",
+    "ota.fetch.pool": "tests/ota/fetch/test_web.py",
     "ota.fetch.source": "tests/ota/trust/test_attacks.py",
     "ota.install.installer": "tests/ota/install/test_slots.py",
     "agent.app": "tests/agent/link/test_link.py",

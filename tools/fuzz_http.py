@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from base.clock import TrustedTime
+from base.interim import FinalResponse
 from machine.errors import ResourceError
 from ota.errors import OtaError
 from ota.fetch.responses import (
@@ -71,7 +72,7 @@ class _Answer:
 
 def _updates() -> Callable[[bytes], object]:
     """Return a reader of what a server of updates answers: by urllib3 and http.client, as an update reads it."""
-    import urllib3  # noqa: PLC0415  # as `ota.fetch.web`
+    import urllib3  # noqa: PLC0415  # as `ota.fetch.pool`
     from urllib3.connection import HTTPConnection  # noqa: PLC0415
 
     given = [b""]
@@ -80,6 +81,7 @@ def _updates() -> Callable[[bytes], object]:
         """A connection to a stranger, whatever the address."""
 
         is_connected = False  # the next request has a connection of its own
+        response_class = FinalResponse  # as `ota.fetch.pool`
 
         def connect(self) -> None:
             self.sock = _Answer(given[0])

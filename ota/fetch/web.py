@@ -101,11 +101,11 @@ class Web:
         return _plain(Body(url, response))
 
     def _open(self) -> PoolManager:
-        from urllib3 import PoolManager  # noqa: PLC0415  # only an update needs it
-
         if self._pool is None:
+            from ota.fetch.pool import make_pool  # noqa: PLC0415  # only an update needs it
+
             self._context = dated_context(self._settings.ca_file, self.clock)
-            self._pool = PoolManager(ssl_context=self._context)
+            self._pool = make_pool(self._context)
         return self._pool
 
 

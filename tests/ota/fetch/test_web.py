@@ -169,6 +169,28 @@ def test_messages_show_no_secret_of_a_url() -> None:
     assert show_url("https://user:pass@h.example/a/b?token=t#f") == "https://h.example/a/b"
 
 
+def hint_first(handler: Any, data: bytes, start: int) -> None:
+    """Answer behind a 103 (RFC 8297) that nobody has asked for; `ota.fetch.pool` passes over it."""
+    handler.send_response_only(103)
+    handler.send_header("Link", "</style.css>; rel=preload")
+    handler.end_headers()
+    handler.send_file(data, start)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_a_hint_before_the_answer_is_no_answer(
+    server: Any,
+    tmp_path: Path,
+    secure: bool,  # noqa: FBT001
+) -> None:
+    rig = DownloadRig(server, tmp_path / "downloads")
+    ca, url = behind_tls(server, tmp_path) if secure else (None, rig.source.url)
+    rig.script(hint_first)
+    web = WebSettings(ca_file=ca, connect_timeout=60, read_timeout=60)
+    assert fetch(url, tmp_path / "downloads", web=web).path.read_bytes() == DATA
+    assert len(server.requests) == 1
+
+
 def test_nobody_listens(rig: DownloadRig) -> None:
     with pytest.raises(FetchError, match="refused"):
         rig.run(url="http://127.0.0.1:1/p.tar.gz")
