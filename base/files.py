@@ -6,7 +6,6 @@ library only, and none of ours: `ota.launch` uses it before anything else may lo
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import stat
@@ -20,6 +19,8 @@ RECORD_LIMIT = 8 * 1024 * 1024
 # Folders that this process has made, or has synced in the one above them; so many are remembered.
 _settled: set[Path] = set()
 SETTLED_MAX = 1000
+# A folder that we did not make may be in one that we may not read, or that cannot be synced (fsync(2)).
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS})
 
 
 def write_atomically(
@@ -135,7 +136,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     before that, and a power cut would take it with all that is in it.
 
     Raises:
-        OSError: it cannot be made, or is no folder.
+        OSError: it cannot be made or synced, or is no folder.
     """
     line = (folder, *folder.parents)
     missing = [path for path in line if not path.exists()]
@@ -151,9 +152,12 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
 def _settle(folder: Path) -> None:
     if folder in _settled:
         return
-    # One that we did not make may be in one that we may not read.
-    with contextlib.suppress(OSError):
+    try:
         fsync_path(folder.parent)
+    except OSError as error:
+        if error.errno not in _NOT_OURS:
+            raise
+    else:
         _note_settled(folder)
 
 

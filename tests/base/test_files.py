@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -278,6 +280,27 @@ def test_a_tree_is_flushed_from_its_leaves_up_without_its_links(
     monkeypatch.setattr("base.files.fsync_path", flushed.append)
     fsync_tree(tmp_path)
     assert flushed == [tmp_path / "a/file", tmp_path / "a", tmp_path]
+
+
+def test_a_folder_above_that_cannot_be_synced_is_nobodys_fault_and_one_whose_disk_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("base.files._settled", set[Path]())
+    faults = [errno.EACCES, errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.EROFS]
+    of_disk = [errno.EIO, errno.ENOSPC, errno.EDQUOT]
+    left = iter([*faults, *of_disk])
+
+    def sync(path: Path) -> None:
+        if path == tmp_path.parent:
+            fault = next(left)
+            raise OSError(fault, os.strerror(fault))
+
+    monkeypatch.setattr("base.files.fsync_path", sync)
+    for _ in faults:
+        make_folder(tmp_path)
+    for fault in of_disk:
+        with pytest.raises(OSError, match=re.escape(os.strerror(fault))):
+            make_folder(tmp_path)
 
 
 def test_a_record_has_8_mib_at_most(tmp_path: Path) -> None:
