@@ -160,17 +160,17 @@ class Online:
             )
 
     async def fetch_pinned(self) -> bool:
-        """Fetch what is pinned and missing; return whether some is missing still."""
-        missing = False
-        for url, whole in await on_disk(self._cache.pinned):
+        """Fetch what is pinned and missing; return whether anything is pinned."""
+        pinned = await on_disk(self._cache.pinned)
+        for url, whole in pinned:
             if not whole:
-                missing = not await self._fetch_pinned(url) or missing
-        return missing
+                await self._fetch_pinned(url)
+        return bool(pinned)
 
-    async def _fetch_pinned(self, url: str) -> bool:
-        """Fetch one story whole; return whether it is there now."""
+    async def _fetch_pinned(self, url: str) -> None:
+        """Fetch one story whole, unless something plays; why it is not kept is in the log."""
         if self._relay.busy:
-            return False  # what plays goes first
+            return  # what plays goes first
         target = parse_target(url)
         key = key_of(target)
         try:
@@ -181,11 +181,9 @@ class Online:
             await served[1].fetch_all()
         except ResourceError as error:
             _log.warning("play: %s is not kept yet: %s", target.shown, error)
-            return False
         finally:
             if not self._relay.busy:
                 await self._relay.forget(key)
-        return True
 
     async def close(self) -> None:
         """End all transfers."""

@@ -84,17 +84,18 @@ class WebOpener:
         while True:
             self._pinned.clear()
             await asyncio.sleep(FIRST_SECONDS)
-            await self._fetch_pinned()
+            is_any = await self._fetch_pinned()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(AGAIN_SECONDS):
+                async with asyncio.timeout(AGAIN_SECONDS if is_any else None):
                     await self._pinned.wait()
 
-    async def _fetch_pinned(self) -> None:
-        """Fetch what is missing; a disk that fails is tried again."""
+    async def _fetch_pinned(self) -> bool:
+        """Fetch what is missing; return whether to look again: a disk that fails is tried again."""
         try:
-            await self._online().fetch_pinned()
+            return await self._online().fetch_pinned()
         except OSError as error:
             _log.warning("play: what is pinned cannot be fetched: %s", error)
+            return True
 
     async def close(self) -> None:
         """End all transfers."""

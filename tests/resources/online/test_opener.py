@@ -96,6 +96,31 @@ async def test_a_pinned_story_that_is_left_out_later_is_fetched_again(
         await until(lambda: kept(tmp_path) == 1)
 
 
+async def test_where_nothing_is_pinned_any_more_nobody_looks_until_something_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.online.opener, "FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(resources.online.opener, "AGAIN_SECONDS", 0.001)
+    looked = asyncio.Event()
+    looks = []
+
+    async def look() -> bool:
+        looks.append(1)
+        looked.set()
+        return await fetch_pinned()
+
+    async with Site(a_mp3=Page()).serve() as site, running(make(tmp_path)) as opener:
+        await opener.keep(site.url("/a.mp3"), pinned=False)
+        fetch_pinned = opener._online().fetch_pinned
+        monkeypatch.setattr(opener._online(), "fetch_pinned", look)
+        await looked.wait()
+        for _ in range(50):  # each would be time for a look
+            await asyncio.sleep(0.001)
+        assert looks == [1]
+        await opener.keep(site.url("/a.mp3"), pinned=True)
+        await until(lambda: kept(tmp_path) == 1)
+
+
 async def test_a_machine_that_keeps_nothing_loads_nothing(tmp_path: Path) -> None:
     opener = make(tmp_path / "stories")
     running = asyncio.create_task(opener.run())
