@@ -14,6 +14,9 @@ from wire.reports import KEY_DEVICE_INFO, KEY_PACKAGE_INFO, KEYS_SYSTEM
 
 # Reported after every start: a newer one replaces those before it that wait (`replaces`).
 EACH_START = frozenset({KEY_DEVICE_INFO, KEY_PACKAGE_INFO})
+# Of these, those of which one of each content is kept: a cloud counts an update as a success by event 10 and the version that ran then
+# (device-protocol.md). A version that proved itself, and was left for the one before, must have been told.
+EACH_VERSION = frozenset({KEY_PACKAGE_INFO})
 # Bytes of a row's JSON. The cloud takes 64 KiB a request, of which the rest of the report needs a few.
 BODY_MAX = 60_000
 COLUMNS = ("id", "key", "body", "size", "epoch", "number", "time", "crc")
@@ -69,13 +72,9 @@ class Row:
 
 
 def replaces(newer: Row, older: Row) -> bool:
-    """Return whether a report makes an older one that waits needless: both are of the same key in `EACH_START`.
-
-    Of ``package_info`` only one that says the same does: a cloud counts an update as a success by event 10 and the version
-    that ran then (device-protocol.md). A version that proved itself, and was left for the one before, must have been told.
-    """
-    same_key = newer.key == older.key
-    return same_key and (newer.key != KEY_PACKAGE_INFO or newer.body == older.body)
+    """Return whether a report makes an older one that waits needless: both are of the same key in `EACH_START`, and of one in `EACH_VERSION` say the same."""
+    is_same_key = newer.key == older.key and newer.key in EACH_START
+    return is_same_key and (newer.key not in EACH_VERSION or newer.body == older.body)
 
 
 def make_row(key: str, value: object, epoch: str, number: int, time: int | None) -> Row:

@@ -19,10 +19,10 @@ from agent.link.outbox_disk import Disk, DiskError
 from agent.link.outbox_file import ONCE_LIMIT, OutboxFile, Sweep
 from agent.link.outbox_held import FIRST_ID, Held, Memory
 from agent.link.outbox_lanes import Lanes
-from agent.link.outbox_rows import EACH_START, BadRowError, Row, make_row, replaces
+from agent.link.outbox_rows import EACH_START, EACH_VERSION, BadRowError, Row, make_row, replaces
 from wire.errors import show
 from wire.records import dataclass
-from wire.reports import KEY_PACKAGE_INFO, KEY_TROUBLE, KEYS_SYSTEM
+from wire.reports import KEY_TROUBLE, KEYS_SYSTEM
 
 if TYPE_CHECKING:
     from agent.link.outbox_salvage import Salvaged
@@ -214,7 +214,7 @@ class Store:
 
     def _put(self, row: Row, once: str | None) -> bool:
         """Store a report, else hold it in memory; return whether it is on the disk."""
-        drop = self._replaced(row) if row.key in EACH_START else []
+        drop = self._replaced(row)
         try:
             self._store([(row, once)], drop)
         except DiskError:
@@ -228,9 +228,11 @@ class Store:
         return True
 
     def _replaced(self, row: Row) -> list[int]:
-        """Return the ids of the reports that ``row`` makes needless; a version that cannot be read stays."""
+        """Return the ids of the reports that ``row`` makes needless (`replaces`); one that cannot be read and might have to stay, stays."""
+        if row.key not in EACH_START:
+            return []
         ids = self._lanes.of_key(row.key)
-        if row.key != KEY_PACKAGE_INFO:
+        if row.key not in EACH_VERSION:
             return ids
         held = self._memory.held
         rows = {row_id: held[row_id].row for row_id in ids if row_id in held}
