@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.numbers import PAGE, ROOT, collect, page
-
-NUMBERS = collect()
-BY_NAME = {f"{number.module}:{number.name}": number.value for number in NUMBERS}
+from tools.numbers import PAGE, ROOT, Named, collect, page
 
 # A page, what it says word for word, and the numbers in it with where the source has them.
 PROMISES: list[tuple[str, str, dict[str, float]]] = [
@@ -84,8 +81,14 @@ PROMISES: list[tuple[str, str, dict[str, float]]] = [
 ]  # fmt: skip
 
 
-def test_the_page_is_the_sources() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(NUMBERS), (
+@pytest.fixture(scope="module")
+def numbers_of_source() -> list[Named]:
+    """Return what takes seconds to read, and every worker would read it if it were a constant here."""
+    return collect()
+
+
+def test_the_page_is_the_sources(numbers_of_source: list[Named]) -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(numbers_of_source), (
         "docs/numbers.md is not what the source has. If a number was changed on purpose, look for the pages that "
         "promise it, then run: python -m tools.numbers"
     )
@@ -95,8 +98,9 @@ def test_the_page_is_the_sources() -> None:
     ("name", "says", "numbers"), PROMISES, ids=[says for _, says, _ in PROMISES]
 )
 def test_what_a_page_promises_is_what_the_source_has(
-    name: str, says: str, numbers: dict[str, float]
+    name: str, says: str, numbers: dict[str, float], numbers_of_source: list[Named]
 ) -> None:
+    by_name = {f"{number.module}:{number.name}": number.value for number in numbers_of_source}
     text = " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split())
     assert says in text
-    assert {where: BY_NAME[where] for where in numbers} == numbers
+    assert {where: by_name[where] for where in numbers} == numbers

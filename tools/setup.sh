@@ -21,7 +21,7 @@ test_locks=(tools/locks/test.txt tools/locks/source.txt)
 # The speech models of story-cloud[asr] are in a folder of their own: all but their own tests is tested as most machines are, without them.
 speech_lock=tools/locks/asr.txt speech=build/asr speech_limit=300
 
-wheels=build/setup-wheels unfinished=build/setup.unfinished step=run
+wheels=build/setup-wheels unfinished=build/setup.unfinished step=run ahead='' ahead_lock=''
 words() { case ${LC_ALL:-${LC_MESSAGES:-${LANG:-}}} in zh*) printf '%s' "$1" ;; *) printf '%s' "$2" ;; esac; }
 say() { printf 'setup %s: %s\n' "$step" "$(words "$1" "$2")"; }
 fail() { say "$1" "$2" >&2; exit 1; }
@@ -29,11 +29,12 @@ fail() { say "$1" "$2" >&2; exit 1; }
 # --- system packages ---
 
 missing_packages() {
-  local package
+  local package there
+  there=$(dpkg-query -W -f='/${Package} ${Status}/\n' "$@" 2>/dev/null) || true  # it tells of those that it knows
   for package in "$@"; do
     # A Python other than the system's has its own venv.
     [ "$package" = python3-venv ] && "$python" -c 'import ensurepip' 2>/dev/null && continue
-    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$package"
+    [[ $there == *"/$package install ok installed/"* ]] || printf '%s ' "$package"
   done
 }
 
@@ -190,26 +191,49 @@ pip_failed() {
   fail "pip 没有装完（全部输出：$log）。软件源连得上吗？磁盘满了吗？" "pip did not finish (its whole output: $log). Is the package index reachable, the disk full?"
 }
 
-# Fetch what is missing of a lock, then install it without a network: only that part is what an interruption spoils.
+# Fetch what is missing of a lock into a folder of its own, where the list of it is too.
+fetch_lock() {
+  local lock=$1 folder="$wheels/$(basename "$1" .txt)" log count began=$SECONDS
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  .venv/bin/python tools/locks/missing.py "$lock" >"$folder/wanted.txt"
+  [ -s "$folder/wanted.txt" ] || return 0
+  count=$(wc -l <"$folder/wanted.txt") log=$(mktemp)
+  say "下载 $count 个 Python 软件包（$lock 共 $(told_lock "$lock")）" "fetching $count Python packages ($lock has $(told_lock "$lock"))"
+  with_watch "$log" pip download --no-deps --require-hashes --use-pep517 --no-build-isolation --progress-bar off \
+    -d "$folder" -r "$folder/wanted.txt" >"$log" 2>&1 || pip_failed "$log"
+  rm -f "$log"
+  say "下载好了，$((SECONDS - began)) 秒" "fetched, $((SECONDS - began)) s"
+}
+
+sum_of() { sha256sum <"$1"; }
+is_installed() { [ "$(cat ".venv/.$(basename "$1" .txt)" 2>/dev/null)" = "$(sum_of "$1")" ]; }
+
+# Let a lock be fetched while the one before it is installed.
+fetch_ahead() {
+  is_installed "$1" && return
+  fetch_lock "$1" &
+  ahead=$! ahead_lock=$1
+}
+
+# Install what is missing of a lock without a network, once it is fetched: only that part is what an interruption spoils.
 install_lock() {
-  local lock=$1 stamp=".venv/.$(basename "$1" .txt)" sum wanted=build/setup-wanted.txt log count began=$SECONDS
-  sum=$(sha256sum <"$lock")
-  [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ] && return
-  .venv/bin/python tools/locks/missing.py "$lock" >"$wanted"
-  if [ -s "$wanted" ]; then
-    count=$(wc -l <"$wanted") log=$(mktemp)
-    say "下载 $count 个 Python 软件包（$lock 共 $(told_lock "$lock")）" "fetching $count Python packages ($lock has $(told_lock "$lock"))"
-    mkdir -p "$wheels"
-    with_watch "$log" pip download --no-deps --require-hashes --use-pep517 --no-build-isolation --progress-bar off \
-      -d "$wheels" -r "$wanted" >"$log" 2>&1 || pip_failed "$log"
+  local lock=$1 folder="$wheels/$(basename "$1" .txt)" log began=$SECONDS
+  is_installed "$lock" && return
+  if [ "$lock" = "$ahead_lock" ]; then wait "$ahead" || exit 1; else fetch_lock "$lock"; fi
+  if [ -s "$folder/wanted.txt" ]; then
+    log=$(mktemp)
     say "安装，已用 $((SECONDS - began)) 秒" "installing them, after $((SECONDS - began)) s"
     touch "$unfinished"
-    with_watch "$log" pip install --no-deps --require-hashes --use-pep517 --no-build-isolation --no-index --find-links "$wheels" -r "$wanted" >"$log" 2>&1 || pip_failed "$log"
-    rm -rf "$wheels" "$unfinished" "$log"
+    with_watch "$log" pip install --no-deps --require-hashes --use-pep517 --no-build-isolation --no-compile --no-index --find-links "$folder" \
+      -r "$folder/wanted.txt" >"$log" 2>&1 || pip_failed "$log"
+    # pip compiles with one core. A file that is no Python of this version is no error of ours.
+    .venv/bin/python -m compileall -q -j 0 .venv/lib/python*/site-packages >/dev/null 2>&1 || true
+    rm -rf "$unfinished" "$log"
     say "装好了，$((SECONDS - began)) 秒" "installed, $((SECONDS - began)) s"
   fi
-  rm -f "$wanted"
-  printf '%s' "$sum" >"$stamp"
+  rm -rf "$folder"
+  sum_of "$lock" >".venv/.$(basename "$lock" .txt)"
 }
 
 # The tests go on without the speech models: on a machine that has no wheels of them, without a network, or on a slow one.
@@ -261,11 +285,18 @@ command -v "$python" >/dev/null && check_python
 install_packages "${run_packages[@]}"
 check_python
 make_venv
+# What fails here does not go on talking in the background.
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+# Fetching waits for the network, and installing for one core: what the tests add comes meanwhile.
+[ "${1:-run}" != test ] || [ -n "$(missing_packages "${test_packages[@]}")" ] || step=test fetch_ahead "${test_locks[0]}"
 for lock in "${run_locks[@]}"; do install_lock "$lock"; done
 install_project
-[ "${1:-run}" = test ] || exit 0
+[ "${1:-run}" = test ] || { rm -rf "$wheels"; exit 0; }
 step=test
 install_packages "${test_packages[@]}"
 fetch_nginx
+fetch_speech &
+speech_job=$!
 for lock in "${test_locks[@]}"; do install_lock "$lock"; done
-fetch_speech
+wait "$speech_job"
+rm -rf "$wheels"

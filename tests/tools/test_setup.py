@@ -23,6 +23,7 @@ case "$*" in
   *_base_executable*) cat .venv/base ;;
   "-m venv .venv") mkdir -p .venv/bin; cp "$(command -v "$0")" .venv/bin/python; command -v "$0" >.venv/base; echo venv >>calls ;;
   *missing.py*) cat missing 2>/dev/null || true ;;
+  *compileall*) echo compileall >>calls ;;
   *" --target "*) echo "pip ${{*:5}}" >>calls; cat pip-says 2>/dev/null; mkdir -p build/asr.part; touch build/asr.part/model
     exit $(cat pip-code 2>/dev/null || echo 0) ;;
   "-m pip"*) echo "pip ${{*:5}}" >>calls; cat pip-says 2>/dev/null; touch .venv/bin/story-cloud; chmod +x .venv/bin/story-cloud
@@ -30,10 +31,16 @@ case "$*" in
 esac
 """
 TOOLS = {
-    "dpkg-query": '#!/bin/bash\ngrep -qx "${@: -1}" lacks 2>/dev/null || echo "install ok installed"\n',
+    "dpkg-query": """\
+#!/bin/bash
+lacks=" $(tr '\\n' ' ' <lacks 2>/dev/null) "
+for package in "${@:3}"; do [[ $lacks == *" $package "* ]] || echo "/$package install ok installed/"; done
+""",
     "dpkg": "#!/bin/bash\necho dpkg $* >>calls\n",
     "sudo": "#!/bin/bash\nexit 1\n",
     "id": "#!/bin/bash\necho 1000\n",
+    "apt-get": "#!/bin/bash\ntouch nginx_1.deb\n",
+    "dpkg-deb": '#!/bin/bash\nmkdir -p "$3/usr/sbin" && install -m 755 /dev/null "$3/usr/sbin/nginx"\n',
 }
 
 
@@ -89,9 +96,11 @@ def test_it_installs_once_and_then_is_silent(box: Box) -> None:
     assert told in done.stdout
     calls = box.calls()
     assert calls[0] == "venv"
-    assert [line.split()[1] for line in calls[1:]] == ["download", "install"] * 2 + ["install"]
-    assert all("--require-hashes" in line for line in calls[1:-1])
-    assert all("--no-index" in line for line in calls if line.startswith("pip install"))
+    works = [line.removeprefix("pip ").split()[0] for line in calls[1:]]
+    assert works == ["download", "install", "compileall"] * 2 + ["install"]
+    pip = [line for line in calls if line.startswith("pip")]
+    assert all("--require-hashes" in line for line in pip[:-1])
+    assert all("--no-index" in line for line in pip if line.startswith("pip install"))
     assert [it.name for it in (box.folder / "build").iterdir()] == ["setup.lock"]
     again = box.run()
     assert (again.returncode, again.stdout, box.calls()) == (0, "", [])
@@ -106,6 +115,47 @@ def test_the_tests_parts_come_with_the_second_step_alone(box: Box) -> None:
     assert "sudo apt-get install --no-install-recommends postgresql chromium" in done.stderr
     told = box.run("test", LC_ALL="zh_CN.UTF-8").stderr
     assert "setup test: 缺少系统软件包" in told
+
+
+# `pip install` waits until another lock's packages are asked for.
+AHEAD = PYTHON.replace(
+    '  "-m pip"*)',
+    """\
+  "-m pip "*"setup-wheels/device "*"-r "*)
+    case "$*" in *" install "*)
+      for n in {{1..1000}}; do grep -qs "download.*setup-wheels/test " calls && break; sleep 0.02; done ;;
+    esac
+    echo "pip ${{*:5}}" >>calls; mkdir -p .venv/bin ;;
+  "-m pip"*)""",
+)
+
+
+def test_what_the_tests_add_is_fetched_while_the_rest_is_installed(box: Box) -> None:
+    box.put("python3", AHEAD.format(version="3.11", old=0))
+    (box.folder / "missing").write_text("a==1 --hash=sha256:0\n")
+    done = box.run("test", SPEECH="no")
+    assert (done.returncode, done.stderr) == (0, "")
+    calls = box.calls()
+    first = next(n for n, line in enumerate(calls) if line.startswith("pip install"))
+    assert any("setup-wheels/test " in line for line in calls[:first])
+    for lock in ("device", "cloud", "test", "source"):
+        asked = [line.split()[1] for line in calls if f"setup-wheels/{lock} " in line]
+        assert asked == ["download", "install"]
+    assert {it.name for it in (box.folder / "build").iterdir()} == {"setup.lock", "nginx"}
+    again = box.run("test", SPEECH="no")
+    assert (again.returncode, again.stdout, box.calls()) == (0, "", [])
+
+
+def test_what_was_not_fetched_ahead_is_told_and_not_installed(box: Box) -> None:
+    assert box.run().returncode == 0
+    (box.folder / "missing").write_text("a==1 --hash=sha256:0\n")
+    (box.folder / "pip-says").write_text("ERROR: no network\n")
+    (box.folder / "pip-code").write_text("1")
+    box.calls()
+    done = box.run("test", SPEECH="no")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ERROR: no network\nsetup test: pip did not finish")
+    assert not any(" install " in line for line in box.calls())
 
 
 def test_the_speech_models_come_with_the_tests_parts_once_and_into_a_folder_of_their_own(
