@@ -27,10 +27,12 @@ test: lint
 	@$(MAKE) --no-print-directory -j2 SPEECH=no types suite
 
 # Five workers on two cores, for the same reason. ARGS=… are more words for pytest.
-# The tests are compiled once, before five workers would each do it.
+# The tests are compiled once, before five workers would each do it; tests/test_conftest.py compares the names that both collect.
 suite: export PYTHONDONTWRITEBYTECODE =
+suite: export STORY_NAMES_OF_TESTS = build/names-of-tests.txt
 suite: setup
-	@$(if $(ARGS),,$(BIN)/pytest --collect-only -qq >/dev/null 2>&1 || true)
+	@rm -f $(STORY_NAMES_OF_TESTS)
+	@$(if $(ARGS),,$(BIN)/pytest --collect-only -qq -m "not long" >/dev/null 2>&1 || true)
 	$(BIN)/pytest -n 5 --dist loadfile --no-loadscope-reorder $(if $(ARGS),$(ARGS),-m "not long")
 
 # Updates and publications that are killed at each of their writes; two minutes that `make test` does not have.

@@ -71,11 +71,22 @@ def pytest_collection() -> None:
     gc.disable()
 
 
-def pytest_collection_finish() -> None:
+# Where `make test` keeps the names of the collection that it makes before the workers begin.
+NAMES = "STORY_NAMES_OF_TESTS"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Let the collector pass over what is there from the start: a tenth of the time of a whole run."""
     gc.collect()
     gc.freeze()
     gc.enable()
+    if session.config.option.collectonly and NAMES in os.environ:
+        Path(os.environ[NAMES]).write_text(names_of(session), "utf-8")
+
+
+def names_of(session: pytest.Session) -> str:
+    """Return the names of a collection, a line for each."""
+    return "\n".join(sorted(item.nodeid for item in session.items))
 
 
 # The console's tests share a browser, a cloud and an agent: two workers start them, not each that gets a file.

@@ -9,6 +9,10 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import NAMES, names_of
+
 BEFORE = (Path.cwd(), list(sys.path), sys.getrecursionlimit(), signal.getsignal(signal.SIGHUP))
 
 
@@ -52,3 +56,17 @@ def test_sources_are_parsed_whatever_the_collector_ends() -> None:
     finally:
         gc.set_threshold(*before)
     assert (len(tree.body), gc.isenabled()) == (300, True)
+
+
+def test_the_names_of_tests_depend_on_no_clock_and_no_chance(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Else two workers collect other tests now and then, when a second ends between them, and none is run.
+
+    `make test` collects once before its workers: another time, other hashes of strings, another process.
+    """
+    earlier = Path(os.environ.get(NAMES, ""))
+    if earlier.is_file():
+        before, now = earlier.read_text("utf-8").split("\n"), names_of(request.session).split("\n")
+        assert len(now) > 1000
+        assert set(before) ^ set(now) == set()

@@ -71,9 +71,7 @@ FLAWS: dict[str, tuple[Callable[[], bytes], Flaw]] = {
 
 
 @pytest.mark.parametrize(("sound", "flaw"), FLAWS.values(), ids=FLAWS)
-def test_what_is_wrong_with_a_take_has_a_name(
-    sound: Callable[[], bytes], flaw: Flaw
-) -> None:
+def test_what_is_wrong_with_a_take_has_a_name(sound: Callable[[], bytes], flaw: Flaw) -> None:
     with pytest.raises(TakeError) as refused:
         find_word(sound())
     assert refused.value.flaw is flaw
