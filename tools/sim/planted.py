@@ -190,7 +190,7 @@ PLANTS = (
     Plant("the rules believe a clock that was set back", "resources.times.rules_clock", "        now = self._time.now()\n        if self._seen is None", "        now = self._time._wall()\n        if self._seen is None", "seeds"),
     Plant("a story that breaks off is asked for again at once", "resources.online.story", "await asyncio.sleep(pauses.next() if 0 < brought < PIECE else BACK_OFF[tries])", "await asyncio.sleep(0)", "seeds"),
     Plant("a certificate that is refused is no error of the link", "agent.link.opening", "        return UntrustedError(f", "        return RuntimeError(f", "seeds"),
-    Plant("what is to be kept for good is looked for once", "resources.online.opener", "            await self._fetch_pinned()\n            with", "            await self._fetch_pinned()\n            await self._pinned.wait()\n            with", "seeds"),
+    Plant("what is to be kept for good is looked for once", "resources.online.opener", "AGAIN_SECONDS if is_any else None", "None", "seeds"),
 )  # fmt: skip
 
 
