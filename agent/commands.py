@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from agent.exits import EX_FAILED, EX_OK
 from agent.words import Words, say
@@ -127,7 +127,8 @@ def _ask(work: Work, options: argparse.Namespace) -> int:
 def _request(client: LocalClient, method: str, target: str, body: bytes = b"") -> LocalAnswer:
     answer = client.request(method, target, body)
     if answer.status >= 300:
-        raise _RefusedError(answer.text)
+        # A redirect has no text: the device page's address is not a data point's name.
+        raise _RefusedError(answer.text or f"{_shown(target)}: no such data point")
     return answer
 
 
@@ -140,7 +141,7 @@ def _set(client: LocalClient, options: argparse.Namespace) -> str:
 
 
 def _say(client: LocalClient, options: argparse.Namespace) -> str:
-    sent = json.loads(_request(client, "POST", "/voice", options.file.read_bytes()).body)
+    sent = json.loads(_request(client, "POST", "/voice", _read_sound(options.file)).body)
     number, parts, seconds = sent["id"], sent["segments"], sent["seconds"]
     told = Words(
         f"第 {number} 句：{parts} 段，{seconds} 秒",
@@ -148,6 +149,13 @@ def _say(client: LocalClient, options: argparse.Namespace) -> str:
     )
     cut = Words("，超过上限的部分已截去", ", cut at the limit") if sent["cut"] else Words("", "")
     return say(told) + say(cut)
+
+
+def _read_sound(file: Path) -> bytes:
+    from base.files import read_given  # noqa: PLC0415  # see the module's head
+    from wire.exchange import WAV_LIMIT  # noqa: PLC0415
+
+    return read_given(file, WAV_LIMIT)
 
 
 def _listen(client: LocalClient, options: argparse.Namespace) -> str:
@@ -224,6 +232,12 @@ def _cancel(client: LocalClient, update: dict[str, Any]) -> str:
     # The transaction is sent so that an update that has begun meanwhile is not cancelled.
     query = urlencode({"transaction": update["transaction"]})
     return _request(client, "DELETE", f"{_target('/'.join(ORDER_PATH))}?{query}").text
+
+
+def _shown(target: str) -> str:
+    from wire.errors import show  # noqa: PLC0415  # see the module's head
+
+    return show(unquote(target[1:]))
 
 
 def _target(name: str) -> str:

@@ -14,11 +14,13 @@ from typing import Any
 from agent.exits import EX_INTERRUPTED
 from agent.run_words import DEFAULT_CONFIG, DEFAULT_PROFILE, DEFAULT_STATE, ENV_STATE, find_config
 from agent.words import EN, ZH, Words, say
-from agent.words.numbers import HOURS, number
+from agent.words.numbers import HOURS, count, number
 from agent.words.usage import translate_usage
+from base.arguments import Parser
 
 # Of stories that are played to a wake word: a week without an end is a mistake.
 HOURS_MIN, HOURS_MAX = 0.001, 168
+TAKES = 3, 6, Words("遍", "takes")
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -49,7 +51,7 @@ def build_parser(run_agent: Run = id, *, daemon_only: bool = False) -> argparse.
             f"state folder (default ${ENV_STATE} or {DEFAULT_STATE})",
         )),
     )  # fmt: skip
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="story-agent",
         description=say(Words("故事机的代理程序。", "The agent of a story machine.")),
         epilog=say(Words(
@@ -171,7 +173,7 @@ def _add_wake(parser: argparse.ArgumentParser) -> None:
         help=say(Words('读音："xiao3 gu4 shi4"', 'how it is said: "xiao3 gu4 shi4"')),
     )  # fmt: skip
     parser.add_argument(
-        "--takes", type=int, choices=range(3, 7), default=4,
+        "--takes", type=count(*TAKES), default=4,
         help=say(Words("录几遍（4）", "to record (4)")),
     )  # fmt: skip
     parser.add_argument(

@@ -12,6 +12,7 @@ from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from agent.media_place import is_around, own_folder_around
 from agent.settings_files import layers_of, read_layers
@@ -323,6 +324,15 @@ def doubts_of(settings: Settings, state: Path = STATE) -> Iterator[FieldError]:
             "clock.zone", settings.clock.zone,
             "a zone that this machine has, such as Asia/Shanghai: hours are judged in its own instead",
         )  # fmt: skip
+    if settings.ota.repository and not _is_web_address(settings.ota.repository):
+        from agent.config.hiding import hide  # noqa: PLC0415  # only of a fault
+
+        expected = "an http(s) URL without user and password"
+        yield FieldError("ota.repository", hide(settings.ota.repository), expected)
+    if _share_a_port(settings.local):
+        yield FieldError(
+            "local.http_port", settings.local.http_port, "another port than local.https_port"
+        )
     if light.led and light.gpio >= 0:
         yield FieldError(
             "light.gpio", light.gpio, "-1, or no light.led beside it: only light.led counts"
@@ -331,6 +341,21 @@ def doubts_of(settings: Settings, state: Path = STATE) -> Iterator[FieldError]:
         yield FieldError(
             "buttons.talk_code", buttons.talk_code, "0, or buttons.input beside it: no key is read"
         )
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_complete = bool(parts.hostname) and parts.port != 0 and not set(url) & set(" @")
+    except ValueError:  # brackets without an end, a port that is none
+        return False
+    return is_complete and parts.scheme in {"http", "https"}
+
+
+def _share_a_port(local: LocalSettings) -> bool:
+    """Return whether HTTP on 127.0.0.1 and HTTPS want one port of one address."""
+    is_met = local.https_address in {"127.0.0.1", "0.0.0.0"}  # noqa: S104  # nothing is bound here
+    return is_met and local.http_port == local.https_port > 0
 
 
 def _doubt_media(media: Path, state: Path) -> FieldError | None:

@@ -159,5 +159,9 @@ def _read(file: Path, faults: list[FileFaultError]) -> Layer | None:
 def _parse(file: Path, text: str) -> Layer:
     try:
         return Layer(file, text, tomllib.loads(text))
-    except (ValueError, RecursionError) as error:  # too many digits; too many brackets
+    except tomllib.TOMLDecodeError as error:
         raise FileFaultError(file, f"not TOML: {error}") from error
+    except RecursionError as error:
+        raise FileFaultError(file, "not TOML: nested too deep") from error
+    except ValueError as error:
+        raise FileFaultError(file, "not TOML: a number of too many digits") from error

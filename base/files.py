@@ -43,10 +43,29 @@ def read_record(path: Path, limit: int = RECORD_LIMIT) -> bytes:
     Raises:
         OSError: it cannot be read, is no regular file, or has more than ``limit`` bytes.
     """
+    return _read(path, limit, takes_pipes=False)
+
+
+def read_given(path: Path, limit: int) -> bytes:
+    """Return the bytes of a file that a person named, which may be a pipe (``say <(sox …)``), but no device without an end.
+
+    What is in a pipe is awaited as long as somebody has it open for writing.
+
+    Raises:
+        OSError: it cannot be read, is neither a file nor a pipe, or has more than ``limit`` bytes.
+    """
+    return _read(path, limit, takes_pipes=True)
+
+
+def _read(path: Path, limit: int, *, takes_pipes: bool) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind) and takes_pipes:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not (stat.S_ISREG(kind) or (stat.S_ISFIFO(kind) and takes_pipes)):
             raise OSError(errno.EINVAL, "no regular file", str(path))
+        os.set_blocking(descriptor, True)
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(limit + 1)
     finally:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 
+from base.arguments import Parser
 from base.printing import run_printing
 from ota.errors import OtaError
 from release.commands import keys, packages, releases, repository, sboms
@@ -71,7 +72,7 @@ def _print_line(text: str) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(prog="story-release", description=__doc__)
+    parser: argparse.ArgumentParser = Parser(prog="story-release", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for register in COMMANDS:
         register(commands)

@@ -15,6 +15,8 @@ TOO_LATE = "too late"
 # Bytes of one body, in either direction and on every way: fits a log of 200 lines; a self-description
 # takes 2 kB.
 BODY_LIMIT = 64 * 1024
+# Of a recording, which is said on the machine itself alone: a minute of 48 kHz stereo. Longer sound is cut anyway (voice.max_seconds).
+WAV_LIMIT = 12 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,15 +41,23 @@ def parse_object(payload: bytes | str, what: str) -> dict[str, object]:
         raise WireError(f"{what}: not JSON ({error.msg} at {place})") from error
     except WireError:
         raise
-    except (RecursionError, ValueError) as error:  # nested too deep; too many digits
-        raise WireError(f"{what}: not usable JSON ({type(error).__name__})") from error
+    except RecursionError as error:
+        raise WireError(f"{what}: not usable JSON (nested too deep)") from error
+    except _NoNumberError as error:
+        raise WireError(f"{what}: not usable JSON ({error} is no number)") from error
+    except ValueError as error:
+        raise WireError(f"{what}: not usable JSON (a number of too many digits)") from error
     if not is_object(value):
         raise FieldError(what, value, "a JSON object", secret=True)
     return value
 
 
+class _NoNumberError(ValueError):
+    """NaN or an infinity, which Python's reader takes and JSON has not."""
+
+
 def _refuse_constant(name: str) -> float:
-    raise ValueError(name)
+    raise _NoNumberError(name)
 
 
 def _check_tree(value: object, what: str) -> None:

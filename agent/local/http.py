@@ -32,11 +32,9 @@ from wire.codes import Code
 from wire.ota import ORDER_PATH
 from wire.reports import DESCRIPTION_PATH
 
-# Bytes: a minute of 48 kHz stereo. Longer sound is cut anyway (voice.max_seconds).
-WAV_LIMIT = 12 * 1024 * 1024
 # Seconds for which a body may pause.
 IDLE_SECONDS = 10.0
-# Seconds for a whole body: WAV_LIMIT over a slow Wi-Fi.
+# Seconds for a whole body: `exchange.WAV_LIMIT` over a slow Wi-Fi.
 BODY_SECONDS = 120.0
 
 Status = Callable[[], Awaitable[Mapping[str, object]]]
@@ -71,7 +69,7 @@ def build_app(
         return respond(answer, "application/json" if is_json else "text/plain; charset=utf-8")
 
     async def say(request: Request) -> Response:
-        body = await read_body(request, WAV_LIMIT)
+        body = await read_body(request, exchange.WAV_LIMIT)
         if isinstance(body, exchange.Answer):
             return respond(body)
         try:

@@ -20,7 +20,7 @@ from agent.local.web import App, Message, Receive, Response, Scope, Send
 from wire.codes import Code
 
 SHUTDOWN_SECONDS = 2.0
-# Each may use `agent.local.http.WAV_LIMIT` bytes of memory, and only a few local programs ask at once.
+# Each may use `wire.exchange.WAV_LIMIT` bytes of memory, and only a few local programs ask at once.
 REQUEST_LIMIT = 16
 # Connections; beyond that the oldest idle one is dropped, so that whoever opens many and asks nothing
 # keeps nobody from asking.

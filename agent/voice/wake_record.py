@@ -17,6 +17,7 @@ from audio.resample import resample
 from audio.vad import RATE, EnergyVad
 from audio.wav import read_wav
 from base.clock import TrustedTime
+from base.files import read_given
 from machine.capture_back_ends import find_back_end
 from machine.cue_player import ProgramCuePlayer
 from machine.errors import UnavailableError
@@ -27,6 +28,7 @@ from resources.announce.cues import Cue
 from resources.announce.files import TONES, packaged
 from resources.announce.settings import Language
 from resources.times.listening import ListeningTimes
+from wire.exchange import WAV_LIMIT
 
 # After the tone; a family looks at each other first.
 TAKE_SECONDS = 6.0
@@ -160,7 +162,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[bytes]:
     """Yield the samples of WAV files, as a microphone would have given them; raises AudioError, OSError."""
     for path in paths:
         try:
-            read = read_wav(path.read_bytes())
+            read = read_wav(read_given(path, WAV_LIMIT))
         except AudioError as error:
             raise AudioError(f"{path}: {error}") from error
         yield read.samples if read.rate == RATE else resample(read.samples, read.rate, RATE)

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from agent.words import Words, parts
+from agent.words import Words, parts, values
 from wire.names import EXPECTED as A_PRODUCT
 
 # By errno; the English name is the system's, which explains itself where no other is given.
@@ -31,6 +31,7 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
     errno.ENAMETOOLONG: ("名字太长", ""),
     errno.EMFILE: ("打开的文件太多", ""),
     errno.ENODEV: ("没有这个设备", ""),
+    errno.ENXIO: ("没有程序在用它，或没有这个设备", ""),
     errno.EBUSY: ("设备正被别的程序使用", "another program uses the device"),
     errno.ENOMEM: ("内存不够", "there is not enough memory"),
     errno.ECONNREFUSED: (
@@ -94,6 +95,7 @@ _EXACT: Mapping[str, tuple[str, str]] = {
     "the cloud did not answer in time": ("云没有及时回答", ""),
     "no cloud listens at the broker now": ("消息服务器上现在没有云", ""),
     **parts.EXACT,
+    **values.EXACT,
     "true or false": ("true 或 false", ""),
     "a path": ("一个路径", ""),
     "a string of printable characters": ("可显示的文字", ""),
@@ -172,6 +174,7 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"the broker takes no connection now: (.+)", "消息服务器现在不接受连接：{0!}", ""),
     (r"the utterance was dropped: (.+)", "这句话没有送出：{0!}", ""),
     *parts.PATTERNS,
+    *values.PATTERNS,
     (r"(\S+): no result in ([\d.]+) s", "{0}：{1} 秒没有结果", ""),
     (r"(.+): no such data point, expected (.+)", "没有数据点 {0}；有：{1}", ""),
     (r"(\S+): (.+) not allowed, only (.+)", "{0}：不能 {1}，只能 {2}", ""),

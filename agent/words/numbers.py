@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 
 from agent.words import Words, say
+from base.arguments import DIGITS_MAX
 
 SECONDS = Words("秒", "seconds")
 HOURS = Words("小时", "hours")
@@ -24,6 +25,19 @@ def number(low: float, high: float, unit: Words) -> Callable[[str], float]:
             bounds = f"{low:g} 到 {high:g} {unit.zh}", f"{low:g} to {high:g} {unit.en}"
             raise _wrong(text, Words(*bounds))
         return found
+
+    return read
+
+
+def count(low: int, high: int, unit: Words) -> Callable[[str], int]:
+    """Return what argparse reads an option by: a whole number from ``low`` to ``high``, in ``unit``."""
+
+    def read(text: str) -> int:
+        is_whole = text.isascii() and text.isdigit() and len(text) <= DIGITS_MAX
+        if not (is_whole and low <= int(text) <= high):
+            bounds = f"{low} 到 {high} {unit.zh}", f"{low} to {high} {unit.en}"
+            raise _wrong(text, Words(*bounds))
+        return int(text)
 
     return read
 

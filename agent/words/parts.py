@@ -54,8 +54,8 @@ EXACT: dict[str, tuple[str, str]] = {
 PATTERNS: tuple[tuple[str, str, str], ...] = (
     (r"cannot go to ([\d.]+) s: (.+)", "不能跳到 {0} 秒：{1!}", ""),
     (r"([^:]+): there are (\d+) words already; forget one of them", "{0}：已有 {1} 个唤醒词，先用 wake forget 去掉一个", ""),
-    (r"not a WAV file: (.+)", "不是 WAV 文件（{0}）", ""),
-    (r"WAV (\w+): got (.+), expected (.+)", "WAV 文件的 {0}：得到 {1}，应为 {2}", ""),
+    (r"not a WAV file: (.+)", "不是 WAV 文件（{0!}）", ""),
+    (r"WAV (\w+): got ([^,]+), expected (.+)", "WAV 文件的 {0}：得到 {1}，应为{2!}", ""),
     (r"cannot be played: (.+)", "不能播放：{0!}", ""),
     (r"([^:]+) cannot be played: its content is (.+), expected sound", "{0} 不能播放：内容是 {1}，应为声音", ""),
     (r"([^:]+) cannot be read: (.+)", "{0} 读不出来：{1!}", ""),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from base.arguments import whole
 from release.commands.common import (
     Commands,
     Result,
@@ -32,7 +33,7 @@ def key(commands: Commands) -> None:
     command.add_argument(
         "--token", metavar="LABEL", help="take a key of this PKCS#11 token instead"
     )
-    command.add_argument("--token-key", type=int, default=2, metavar="ID", help="default: 2")
+    command.add_argument("--token-key", type=whole, default=2, metavar="ID", help="default: 2")
 
     text = "give a role one more key; a product: a role of its own"
     _add_change(add_command(actions, "add", _add, text))
@@ -49,8 +50,8 @@ def _add_change(command: argparse.ArgumentParser) -> None:
     add_folders(command)
     text = "a holder's public key"
     command.add_argument("--public", type=Path, action="append", metavar="PEM", help=text)
-    command.add_argument("--count", type=int, default=1, metavar="N", help="keys to make here")
-    command.add_argument("--threshold", type=int, metavar="M", help="how many must sign")
+    command.add_argument("--count", type=whole, default=1, metavar="N", help="keys to make here")
+    command.add_argument("--threshold", type=whole, metavar="M", help="how many must sign")
 
 
 def _new(options: argparse.Namespace) -> Result:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from base.arguments import whole
 from base.files import write_atomically
 from ota.errors import ContentError
 from ota.trust.terms import Terms
@@ -45,7 +46,7 @@ def add(commands: Commands) -> None:
     )
     command.add_argument("--min-agent", metavar="V", help="oldest version that can install it")
     command.add_argument(
-        "--data-budget", type=int, metavar="BYTES", help="what its download may cost altogether"
+        "--data-budget", type=whole, metavar="BYTES", help="what its download may cost altogether"
     )
     command.add_argument(
         "--sbom-to",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from base.arguments import whole
 from release.commands.common import Commands, Result, add_command, add_folders, open_repository
 
 
@@ -15,7 +16,7 @@ def init(commands: Commands) -> None:
     for role in ("root", "targets"):
         for what in ("keys", "threshold"):
             text = f"{what} of the {role} role; default: 1"
-            command.add_argument(f"--{role}-{what}", type=int, default=1, metavar="N", help=text)
+            command.add_argument(f"--{role}-{what}", type=whole, default=1, metavar="N", help=text)
 
 
 def _init(options: argparse.Namespace) -> Result:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from base.arguments import whole
 from staging.commands.common import Commands, Result, command, data_of
 
 
@@ -22,7 +23,7 @@ def add_commands(
     )
     parser.add_argument("--suite", default="stable", metavar="NAME", help="default: stable")
     parser.add_argument(
-        "--valid-days", type=int, metavar="N",
+        "--valid-days", type=whole, metavar="N",
         help="apt takes the release for so long; renew it before (default: for ever)",
     )  # fmt: skip
     parser.add_argument(

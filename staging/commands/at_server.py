@@ -82,7 +82,10 @@ def run(given: Given) -> tuple[Result, bool] | None:
         "database": given.database or os.environ.get(DATABASE_VARIABLE, ""),
         "user": system_user(os.environ),
     }
-    if len(dump_object({WORK: request})) >= REQUEST_LIMIT:
+    try:
+        if len(dump_object({WORK: request})) >= REQUEST_LIMIT:
+            return None
+    except UnicodeEncodeError:  # bytes of the command line that are no text: the command says which
         return None
     try:
         told = ask(given.data, WORK, request)

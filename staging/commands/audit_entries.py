@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from base.arguments import whole
 from base.files import write_atomically
 from staging.audit import HEAD, to_csv, to_json
 from staging.commands.common import Commands, Result, command, group, store
@@ -28,7 +29,7 @@ def add_commands(
     """Add the group ``audit``."""
     group_of = group(commands, "audit", common, "who did what to which device")
     shown = command(group_of, "list", common, _list, "show the newest entries")
-    shown.add_argument("--limit", type=int, default=SHOWN, metavar="N", help=f"default: {SHOWN}")
+    shown.add_argument("--limit", type=whole, default=SHOWN, metavar="N", help=f"default: {SHOWN}")
     written = command(group_of, "export", common, _export, "write every entry as CSV")
     written.add_argument("--csv", type=Path, required=True, metavar="FILE", help="- for stdout")
     for each in (shown, written):

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from base.arguments import whole
 from staging.commands.common import (
     Commands,
     Result,
@@ -30,7 +31,7 @@ def add_commands(
     batch = group(commands, "batch", common, "add and list batches of devices")
     add = command(batch, "add", common, _add, "make a batch of devices")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--count", type=int, required=True, metavar="N")
+    add.add_argument("--count", type=whole, required=True, metavar="N")
     add_product_option(add)
     hand_out = command(
         batch, "export", common, _export, "hand out a batch: profiles, a table and labels"

@@ -17,12 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from base.arguments import Parser
 from base.log_text import escape
 from base.printing import run_printing
 from staging.commands import at_server, audited, exits
 from staging.commands.common import DATABASE_VARIABLE, ZH, Commands, Result, language
 from staging.errors import StagingError, StoreFaultError
-from wire.errors import WireError
+from wire.errors import WireError, show
 
 # The module of each subject and its commands, in the order of the help. A module adds its commands itself, with the
 # functions that run them, and only the module of the command that was given is imported: all of them take a second.
@@ -85,6 +86,14 @@ def _run_command(arguments: list[str] | None) -> int:
         raise  # the reader of what is printed has gone: `run_printing`
     except KeyboardInterrupt:
         return exits.INTERRUPTED
+    except UnicodeEncodeError:
+        # Neither the store nor JSON takes bytes that are no text; a file's name may be of such bytes.
+        strange = next(
+            (word for word in words if "\N{REPLACEMENT CHARACTER}" in _as_text(word)), None
+        )
+        if strange is None:
+            raise
+        return _fail(f"word: got {show(os.fsencode(strange))}, expected UTF-8 text")
     except Exception as error:
         reason = reason_of(error)
         if reason is None:
@@ -98,6 +107,10 @@ def _run_command(arguments: list[str] | None) -> int:
     # What devices and apps named must not write to a terminal what it obeys.
     print("\n".join(map(escape, "\n".join(lines).split("\n"))))
     return result.code
+
+
+def _as_text(word: str) -> str:
+    return os.fsencode(word).decode("utf-8", "replace")
 
 
 def _run_at_server(words: Sequence[str]) -> tuple[Result, bool] | None:
@@ -182,7 +195,7 @@ def _parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _overview() -> argparse.ArgumentParser:
     """Return a parser that knows of the commands no more than its help says: it imports none of them."""
-    parser, _common, commands = _begin(argparse.ArgumentParser)
+    parser, _common, commands = _begin(Parser)
     for names in SUBJECTS.values():
         for name, text in names.items():
             commands.add_parser(name, help=text)
@@ -202,7 +215,7 @@ class _Sketch(argparse.ArgumentParser):
 
 def build_parser(
     subjects: Iterable[str] = SUBJECTS,
-    kind: type[argparse.ArgumentParser] = argparse.ArgumentParser,
+    kind: type[argparse.ArgumentParser] = Parser,
 ) -> argparse.ArgumentParser:
     """Return the parser of the command line, with the commands of ``subjects``."""
     parser, common, commands = _begin(kind)

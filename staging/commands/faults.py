@@ -10,8 +10,7 @@ from typing import Any
 from staging.bench.faults import KINDS, Where, kind_of, parse_words
 from staging.commands.asking import ask
 from staging.commands.audited import system_user
-from staging.commands.common import Commands, Result, command, data_of, group
-from staging.errors import StagingError
+from staging.commands.common import Commands, Result, command, data_of, group, read_secret
 
 _WHERE = {
     Where.LINK: "the link, for any machine",
@@ -92,10 +91,7 @@ def _clear(options: argparse.Namespace) -> Result:
 
 
 def _helper(options: argparse.Namespace) -> Result:
-    try:
-        token = options.token_file.read_text().strip()
-    except UnicodeDecodeError as error:
-        raise StagingError(f"{options.token_file}: not text") from error
+    token = read_secret("token", options.token_file).strip()
     value = _ask(options, "helper", address=options.address, token=token)
     return Result(value, [f"{options.uuid}: its bench helper is at {options.address}"])
 

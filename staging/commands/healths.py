@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from base.arguments import whole
 from staging.commands.common import Commands, Result, command, store
 from staging.store import health
 from staging.store.health import HOUR_MS
@@ -20,7 +21,7 @@ def add_commands(
     """Add the command ``health``."""
     shown = command(commands, "health", common, _health, "how devices do, by version and batch")
     shown.add_argument(
-        "--hours", type=int, default=24, metavar="N", help="of the last N hours (24)"
+        "--hours", type=whole, default=24, metavar="N", help="of the last N hours (24)"
     )
 
 

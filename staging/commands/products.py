@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from base.arguments import whole
 from staging.commands.common import Commands, Result, command, group, store
 from staging.store import product_setup
 from staging.store.product_setup import TEMPLATES, TEST_DEVICES
@@ -17,7 +18,9 @@ def add_commands(
     product = group(commands, "product", common, "add and list products")
     add = command(product, "add", common, _add, "make a product with test devices")
     add.add_argument("name", metavar="NAME")
-    add.add_argument("--devices", type=int, default=TEST_DEVICES, metavar="N", help="test devices")
+    add.add_argument(
+        "--devices", type=whole, default=TEST_DEVICES, metavar="N", help="test devices"
+    )
     add.add_argument("--template", choices=sorted(TEMPLATES), help="its data points")
     command(product, "list", common, _list, "list the products")
 

@@ -18,6 +18,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from base.arguments import Parser
 from staging.commands import at_server, audited, cli
 from staging.commands.asking import ANSWER_LIMIT
 from staging.commands.common import Result, TooMuchError
@@ -122,7 +123,7 @@ class _UnclearError(Exception):
     """The words are not those of a command."""
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     """A parser that neither prints nor ends the server."""
 
     def error(self, message: str) -> NoReturn:

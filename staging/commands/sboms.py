@@ -8,9 +8,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from base.files import read_given
 from staging.commands.common import Commands, Result, command, group, store
 from staging.errors import NotFoundError
-from staging.releases.parts import canonical, read_parts
+from staging.releases.parts import SBOM_LIMIT, canonical, read_parts
 from staging.releases.uploads import keep_parts
 from staging.store import sboms
 from staging.times import iso, now_ms
@@ -37,7 +38,7 @@ def add_commands(
 
 
 def _add(options: argparse.Namespace) -> Result:
-    parts = read_parts(options.file.read_bytes())
+    parts = read_parts(read_given(options.file, SBOM_LIMIT))
     with store(options) as database:
         is_new = asyncio.run(keep_parts(database, parts, now_ms()))
     value = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socketserver
 import subprocess
 import sys
@@ -105,6 +106,28 @@ def test_say_sends_the_file(
     assert capsys.readouterr().out == f"utterance 5: 2 segments, 0.5 s{end}\n"
 
 
+@pytest.mark.parametrize("file", ["/dev/zero", "folder", "pipe", "none.wav"])
+def test_say_waits_for_nothing_that_is_no_recording(
+    script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")  # nobody writes into it
+    script.has("POST /voice", b"not a WAV file: it is cut short", 400)
+    assert run(script, "say", str(tmp_path / file)) == EX_FAILED
+    said = capsys.readouterr().err
+    assert said.startswith("story-agent: ")
+    assert file in said or "cut short" in said
+
+
+@pytest.mark.parametrize(("name", "path"), [("", "/"), ("page", "/page")])
+def test_the_device_pages_address_is_no_data_point(
+    script: Script, capsys: pytest.CaptureFixture[str], name: str, path: str
+) -> None:
+    script.has(f"GET {path}", b"", 307)
+    assert run(script, "get", name) == EX_FAILED
+    assert capsys.readouterr().err == f'story-agent: "{name}": no such data point\n'
+
+
 def test_update_shows_the_last_update(script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     script.has("GET /status", {"update": RUNNING})
     assert run(script, "update") == EX_OK
@@ -169,7 +192,7 @@ def test_registering_the_commands_loads_no_client() -> None:
         "agent", "agent.bench_command", "agent.cli", "agent.commands", "agent.exits", "agent.first", "agent.first.commands",
         "agent.inspection", "agent.lan_command", "agent.last_words", "agent.parser", "agent.restarting",
         "agent.run_words",
-        "agent.words", "agent.words.numbers", "agent.words.usage", "base", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
+        "agent.words", "agent.words.numbers", "agent.words.usage", "base", "base.arguments", "base.files", "base.locales", "base.printing", "ota", "ota.launch", "ota.launch.boot", "ota.launch.launch",
         "agent.voice_command", "ota.launch.starts",
     }  # fmt: skip
     assert not set(loaded) & {"asyncio", "http.client", "logging", "socket", "ssl"}

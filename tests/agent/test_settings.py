@@ -171,6 +171,31 @@ def test_every_member_can_be_set() -> None:
             ],
         ),
         ('[clock]\nzone = "Asia/Shanghai"', []),
+        (
+            "[local]\nhttp_port = 8443\nhttps_port = 8443",
+            ["local.http_port: got 8443, expected another port than local.https_port"],
+        ),
+        ('[local]\nhttp_port = 8443\nhttps_port = 8443\nhttps_address = "192.168.1.9"', []),
+        ("[local]\nhttp_port = 8080\nhttps_port = 8443", []),
+        *(
+            (
+                f'[ota]\nrepository = "{url}"',
+                [
+                    f'ota.repository: got "{shown}", expected an http(s) URL without user and password'
+                ],
+            )
+            for url, shown in (
+                ("ftp://a/tuf", "ftp://a/tuf"),
+                ("http://[::1", "http://[::1"),
+                ("http://a b/", "http://a b/"),
+                ("https://", "https://"),
+                ("http://a:99999/", "http://a:99999/"),
+                ("tuf", "tuf"),
+                ("http://me:secret@a/", "http://[hidden]@a/"),
+            )
+        ),
+        ('[ota]\nrepository = "https://updates.example:8443/tuf/?a=b"', []),
+        ('[ota]\nrepository = "http://[fe80::1]/tuf"', []),
         ('[play]\nmedia_folder = "/media/card"', []),
         ('[buttons]\ninput = "all"\ntalk_code = 115\n[light]\ngpio = 0', []),
         ('[light]\nled = "listening"\ngpio = -1', []),

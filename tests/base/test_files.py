@@ -15,6 +15,7 @@ from base.files import (
     Replacement,
     fsync_tree,
     make_folder,
+    read_given,
     read_record,
     replace_symlink,
     write_atomically,
@@ -30,6 +31,24 @@ def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Pat
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_a_person_names_may_be_a_pipe_and_is_no_device(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+    os.mkfifo(tmp_path / "nobody-writes")
+    reading, writing = os.pipe()
+    os.write(writing, b"123")
+    os.close(writing)
+    assert read_given(tmp_path / "file", 5) == b"12345"
+    assert read_given(Path(f"/dev/fd/{reading}"), 5) == b"123"
+    assert read_given(tmp_path / "nobody-writes", 5) == b""
+    os.close(reading)
+    for path, said in (
+        (tmp_path / "file", "more than 4 bytes"), (Path("/dev/zero"), "no regular file"),
+        (tmp_path, "Is a directory"), (tmp_path / "none", "No such file"),
+    ):  # fmt: skip
+        with pytest.raises(OSError, match=said):
+            read_given(path, 4)
 
 
 def test_a_device_or_a_link_to_one_is_not_replaced(tmp_path: Path) -> None:

@@ -140,6 +140,15 @@ def test_the_server_prints_what_the_command_would(
     assert served("device", "list", connected=(1,))[1].endswith(" ONLINE\n")
 
 
+def test_bytes_that_are_no_text_are_the_commands_own_to_refuse(served: Run) -> None:
+    told = served("device", "list", "--search", "\udcff", **{at_server.WORK: _other})
+    assert told == (
+        1,
+        "",
+        'story-cloud: q: got "\N{REPLACEMENT CHARACTER}", expected 0 to 64 printable characters\n',
+    )
+
+
 def test_what_a_server_changes_is_in_the_audit_log_with_who_typed_it(
     served: Run, only_there: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

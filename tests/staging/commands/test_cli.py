@@ -45,6 +45,37 @@ def test_mistakes_are_one_line(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ["strategy", "add", "--version", "\udcff"],
+        ["account", "role", "\udcff", "operator"], ["say", "0" * 14, "\udcff"], ["sbom", "show", "\udcff"],
+    ],
+)  # fmt: skip
+def test_bytes_that_are_no_text_are_a_mistake_and_no_traceback(
+    cloud: Cloud, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, "--data", str(cloud.data)]) == 1
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (
+        "", 'story-cloud: word: got "\\\\xff", expected UTF-8 text\n',
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["health --hours NaN", "audit list --limit ٣", "batch add b --count 1e3", "product add p --devices 1_0"],
+)  # fmt: skip
+def test_a_number_that_is_none_is_told_with_what_was_expected(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(words.split())
+    assert (
+        f'got "{words.rsplit(maxsplit=1)[-1]}", expected a whole number' in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         (("rollout", "show", "9" * 25), "expected a number as `list` shows it"),

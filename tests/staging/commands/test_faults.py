@@ -88,7 +88,7 @@ def test_a_helper_is_named(command: Command, mistake: Command, tmp_path: Path) -
     assert command(*words, "127.0.0.1:9", "--token-file", str(token))["helper"] is True
     assert "ssh -L" in mistake(*words, "10.0.0.2:9", "--token-file", str(token))
     token.write_bytes(b"\xff")
-    assert "not text" in mistake(*words, "127.0.0.1:9", "--token-file", str(token))
+    assert "expected UTF-8 text" in mistake(*words, "127.0.0.1:9", "--token-file", str(token))
 
 
 def test_a_server_without_a_bench_says_how_to_get_one(
