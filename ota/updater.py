@@ -365,10 +365,10 @@ class Updater:
         except Exception as error:  # noqa: BLE001  # fail: the next start would repeat the step
             _log.exception("a bug in an update")
             await self._give_up(MachineError(f"bug: {type(error).__name__}: {error}"))
-        finally:
-            effort.end()
-            if self._effort is effort:
-                self._effort, self._switching = Interruptible(), False
+        # Not where the process ends meanwhile: what is not stored is no end, and nobody may be told of one.
+        effort.end()
+        if self._effort is effort:
+            self._effort, self._switching = Interruptible(), False
 
     async def _give_up(self, error: OtaError) -> None:
         async with self._gate:

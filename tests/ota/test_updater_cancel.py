@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.ota.updater_rig import DEADLINE, QUICK, UpdaterRig, assert_failed, until
+from tests.ota.updater_rig import DEADLINE, QUICK, Unexamined, UpdaterRig, assert_failed, until
 from wire.codes import Code
 from wire.exchange import Answer
 from wire.ota import OtaEvent
@@ -43,6 +44,36 @@ async def test_cancelled_while_downloading(
     await asyncio.wait([runner])
     assert [final["event"] for final in rig.outbox.finals()] == [OtaEvent.REJECT]
     assert rig.outbox.finals()[0]["description"] == "cancelled: by an order"
+
+
+async def test_a_process_that_ends_while_it_cancels_does_not_say_that_it_did(
+    rig: UpdaterRig, order: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undoing, go_on = threading.Event(), threading.Event()
+
+    def held(_installer: Unexamined, _reason: str) -> None:
+        undoing.set()
+        go_on.wait(DEADLINE)
+
+    monkeypatch.setattr(Unexamined, "roll_back", held)
+    rig.host.playing = True
+    updater = rig.start()
+    runner = asyncio.create_task(updater.run())
+    await updater.take_order(order())
+    await until(lambda: rig.host.asked > 0, runner)
+    cancelling = asyncio.create_task(updater.cancel("77"))
+    try:
+        await until(undoing.is_set, runner)
+        runner.cancel()
+        await asyncio.wait([runner])
+        for _ in range(20):  # it may go on
+            await asyncio.sleep(0)
+        assert not cancelling.done()
+        assert not rig.task.state.is_final
+    finally:
+        go_on.set()
+        cancelling.cancel()
+        await asyncio.wait([cancelling])
 
 
 async def test_cancelled_before_it_began(
