@@ -73,6 +73,7 @@ async def build_points(
     player = find_player(level, state / "player")
     teller = Teller(player, [online, library], title_changed, memory)
     teller.deck.source_for, teller.keep = online.source_for, online.keep
+    teller.deck.why_cut = online.why_cut
     voice = _voice(settings, level, loudness, teller)
     lock.on_refused = voice.note_locked
     play = PlayPoint(teller, voice)

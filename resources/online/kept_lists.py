@@ -33,14 +33,14 @@ class KeptLists:
     async def keep(self, target: Target, entries: Sequence[Entry]) -> None:
         """Keep what the list at ``target`` has now; a disk that fails costs only this."""
         try:
-            await on_disk(self._write, _key(target), dump_entries(entries[:_KEPT_LIMIT]))
+            await on_disk(self._write, key_of_list(target), dump_entries(entries[:_KEPT_LIMIT]))
         except OSError as error:
             _log.warning("play: the list %s is not kept: %s", target.shown, error.strerror)
 
     async def find(self, target: Target) -> tuple[list[Entry], int]:
         """Return the entries whose stories are on the disk, and how many others the list has."""
         try:
-            return await on_disk(self._read, _key(target))
+            return await on_disk(self._read, key_of_list(target))
         except (OSError, WireError) as error:
             _log.warning("play: the kept list %s cannot be read: %s", target.shown, error)
             return [], 0
@@ -92,5 +92,6 @@ def parse_entries(data: bytes) -> list[Entry]:
     return found
 
 
-def _key(target: Target) -> str:
+def key_of_list(target: Target) -> str:
+    """Return the name under which a list is kept: not that of a story at the same address."""
     return hashlib.sha256(f"list\n{key_of(target)}".encode()).hexdigest()[:40]

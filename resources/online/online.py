@@ -18,7 +18,7 @@ from resources.online.policy import NOT_REACHED, AddressError, Target, parse_tar
 from resources.online.relay import Relay
 from resources.online.stores import InMemory, OnDisk, Store, on_disk, opened
 from resources.online.story import Story
-from resources.online.upstream import Facts, Response, Upstream
+from resources.online.upstream import CutError, Facts, Response, StatusError, Upstream
 from resources.playing.keys import url_key
 from resources.playing.queue import Queue, Track
 from wire.entries import Entry, PlaylistError
@@ -64,20 +64,20 @@ class Online:
     async def open(self, url: str) -> Queue:
         """Return the queue of a URL: one title, or those of a list.
 
-        Of a list that does not answer it has the stories that are on the disk.
+        Of a list that does not answer, or breaks off, it has the stories that are on the disk.
 
         Raises:
             RefusedError: the address is not allowed, does not answer, or has no sound.
         """
         try:
             return await self._open(url)
-        except (AddressError, TimeoutError) as error:
+        except (RefusedError, TimeoutError) as error:
+            if not _is_away(error):
+                raise
             target = parse_target(url)
             entries, missing = await self._lists.find(target)
             if entries:
-                note = (
-                    f"{target.shown}: no network: {missing} titles that are not kept are left out"
-                )
+                note = f"{target.shown}: no answer: {missing} titles that are not kept are left out"
                 tracks = tuple(_track(entry.title, entry.url) for entry in entries)
                 return Queue(tracks, whole=True, notes=(note,))
             if isinstance(error, TimeoutError):
@@ -104,6 +104,14 @@ class Online:
         if found.listing is not None:
             raise RefusedError("play: got a list of titles inside a list, expected sound")
         return found.url
+
+    def why_cut(self, track: Track) -> str | None:
+        """Return why the last transfer of ``track`` to the player broke off, if its length is not known; None: it did not.
+
+        A player takes the end of what it is given for the end of such a story.
+        """
+        served = self._relay.find(key_of(parse_target(track.source)))
+        return (served[1].broke_off or None) if served is not None else None
 
     async def keep(self, url: str, *, pinned: bool) -> None:
         """Pin the story at ``url`` in the cache, or treat it as any other again.
@@ -314,6 +322,13 @@ class Online:
 class _KeptStory:
     facts: Facts
     store: Store
+
+
+def _is_away(error: RefusedError | TimeoutError) -> bool:
+    """Return whether a list does not come for its server's or the network's sake; one that is gone, or another thing now, is not that."""
+    if isinstance(error, StatusError):
+        return error.status >= 500 or error.status == 429
+    return isinstance(error, AddressError | TimeoutError) or isinstance(error.__cause__, CutError)
 
 
 async def _with_head(store: OnDisk, head: bytes) -> Store:

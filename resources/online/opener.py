@@ -67,6 +67,10 @@ class WebOpener:
         """Return the address that the player is given for a track's URL; raises RefusedError."""
         return await self._online().source_for(track)
 
+    def why_cut(self, track: Track) -> str | None:
+        """Return why what the player was given of a track ended early, as `Online.why_cut` does; None: it did not."""
+        return None if self._made is None or track.is_file else self._made.why_cut(track)
+
     async def keep(self, url: str, *, pinned: bool) -> None:
         """Keep the story at ``url`` on the disk, or treat it as any other again.
 

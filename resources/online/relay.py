@@ -140,7 +140,11 @@ class Relay:
 async def _pump(
     story: Story, at: int, end: int | None, data: bytes, writer: asyncio.StreamWriter
 ) -> None:
-    """Send ``data`` and what follows it up to ``end``; an error ends it early, as a cut does."""
+    """Send ``data`` and what follows it up to ``end``; an error ends it early, as a cut does.
+
+    Without an ``end`` nobody sees that at the other side, so that the story itself knows it.
+    """
+    story.broke_off = ""
     try:
         while data:
             if end is not None:
@@ -151,6 +155,7 @@ async def _pump(
             data = b"" if at == end else await _read_patiently(story, at)
     except ResourceError as error:
         _log.warning("play: broken off at byte %d: %s", at, error)
+        story.broke_off = str(error) if end is None else ""
 
 
 async def _read_patiently(story: Story, at: int) -> bytes:

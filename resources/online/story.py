@@ -77,6 +77,8 @@ class Story:
         self._max_rate = max_rate
         self._on_change = on_change
         self._clock = clock
+        self.broke_off = ""
+        """Why the last transfer to a player that knows no length ended early; "": it did not."""
         self._want = 0
         self._ahead = store.ahead
         self._readers = 0
@@ -238,11 +240,14 @@ class Story:
             pending[0].close()
         response = await self._upstream.open(self._target, start=at, validator=self.facts.validator)
         old, new = self.facts, response.facts
-        if (old.size, old.validator) != (new.size, new.validator):
+        if _is_other(old, new):
             response.close()
             await self._begin_anew(new)
-        # A stream without end goes on where it is now.
-        return response, response.start if old.size is not None else at
+        if old.size is None and new.size is not None:
+            self.facts, self.size = new, new.size
+        # A stream without end goes on where it is now; what has a mark is a story, whoever tells its length.
+        is_story = old.size is not None or bool(new.validator)
+        return response, response.start if is_story else at
 
     async def _begin_anew(self, facts: Facts) -> None:
         """Forget the bytes of the old story; the readers fail, and the player asks again."""
@@ -297,6 +302,14 @@ def _is_final(error: ResourceError) -> bool:
     return isinstance(error, ChangedError) or (
         isinstance(error, StatusError) and error.status < 500 and error.status != 429
     )
+
+
+def _is_other(old: Facts, new: Facts) -> bool:
+    """Return whether a server has another story than before; of one that has the same mark the length may be told, or not."""
+    if old.validator != new.validator:
+        return True
+    is_told = None not in {old.size, new.size}
+    return old.size != new.size and (is_told or not old.validator)
 
 
 def _detail(error: ResourceError) -> str:

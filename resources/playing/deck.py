@@ -66,6 +66,8 @@ class Deck:
         memory: is told how far tracks are heard.
         source_for: returns what the player is given for a track that is no file: the address of a
             relay, or a file of a cache. Raises RefusedError, UnavailableError.
+        why_cut: returns why what the player was given of a track ended before the track did, where the player cannot know;
+            None: it did not.
         gain_for: returns a track's gain in dB.
         keeps_fade: whether a fade goes on whatever is ordered: the parents' rules end the evening.
     """
@@ -74,6 +76,7 @@ class Deck:
         self.player = player
         self.memory = memory
         self.source_for: Callable[[Track], Awaitable[str]] = plain_source
+        self.why_cut: Callable[[Track], str | None] = lambda _track: None
         self.gain_for: Callable[[Track], Awaitable[float]] = no_gain
         self.keeps_fade = False
         self._track: Track | None = None

@@ -158,6 +158,8 @@ class Programme:
     def _on_end(self, turn: int, reason: str | None) -> None:
         if turn != self.turn:
             return
+        if reason is None and self.deck.track is not None:
+            reason = self.deck.why_cut(self.deck.track)
         if reason:
             _log.warning("play: %s broke off: %s", self.deck.track, reason)
         self._advance = asyncio.create_task(self._go_on(turn, reason))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import resources.online.relay
 from base.clock import TrustedTime
 from machine.errors import RefusedError
 from machine.player import MpvPlayer, find_player
@@ -58,7 +59,7 @@ async def rigged(
     player = find_player()
     assert isinstance(player, MpvPlayer)
     teller = Teller(player, [web, Library(folder / "media")], titles.put)
-    teller.deck.source_for = web.source_for
+    teller.deck.source_for, teller.deck.why_cut = web.source_for, web.why_cut
     events: list[Event] = []
     teller.subscribe(events.append)
     point = PlayPoint(teller)
@@ -160,6 +161,22 @@ async def test_a_stream_whose_server_dies_is_told_as_broken_off(
         assert not ended.finished
         assert ended.reason is not None
         assert "of 6.0 s" in ended.reason
+
+
+async def test_a_story_without_a_length_that_breaks_off_is_told_as_that(
+    tmp_path: Path, server: PulseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.online.relay, "HOLD_SECONDS", 0.0)
+    page = tone(tmp_path, LOW, 2.0)
+    page.framing, page.ranges, page.cuts = "chunked", False, [len(page.body) // 2, *[-1] * 100]
+    async with Site(a_wav=page).serve() as site, rigged(tmp_path, server) as rig:
+        await rig.point.put(site.url("/a.wav"))
+        assert await rig.title() == ""
+        (ended,) = [event for event in rig.events if isinstance(event, Ended)]
+        assert (ended.finished, ended.reason) == (
+            False,
+            "play: the server answers 503, expected a story",
+        )
 
 
 async def test_a_story_that_was_heard_plays_from_the_disk(

@@ -34,6 +34,23 @@ async def test_without_the_network_a_list_has_the_stories_that_are_kept(tmp_path
         assert await play(served, queue.tracks[0]) == SOUND
 
 
+@pytest.mark.parametrize("cut", [20, -1], ids=["breaks off", "answers 503"])
+async def test_a_list_whose_server_is_not_well_has_the_stories_that_are_kept(
+    tmp_path: Path, cut: int
+) -> None:
+    listing = m3u("#EXTINF:1,Eins", "a.mp3", "b.mp3")
+    async with (
+        Site(l=listing, a_mp3=Page(), b_mp3=Page()).serve() as site,
+        online(tmp_path) as served,
+    ):
+        queue = await served.open(site.url("/l"))
+        assert await play(served, queue.tracks[0]) == SOUND
+        listing.cuts = [len(listing.body), cut]
+        again = await served.open(site.url("/l"))
+        assert [track.title for track in again.tracks] == ["Eins"]
+        assert len(await served.open(site.url("/l"))) == 2
+
+
 def spoil_list(folder: Path, damage: bytes) -> None:
     for path in folder.glob("*.story"):
         if path.read_bytes().startswith(b'{"format"'):

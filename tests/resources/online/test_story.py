@@ -269,6 +269,34 @@ async def test_a_radio_that_is_cut_goes_on_where_it_is_now() -> None:
         assert heard == SOUND[:10_000] + SOUND
 
 
+async def test_a_story_with_a_mark_that_is_cut_goes_on_at_its_place_without_a_length() -> None:
+    page = Page(BIG, ranges=False, framing="chunked")
+    async with Site(a=page).serve() as site, opened(site, "/a", InMemory()) as story:
+        page.cuts = [700_000]
+        assert await read(story) == BIG
+        assert len(site.firsts("/a")) == 2
+
+
+@pytest.mark.parametrize("framings", [("length", "chunked"), ("chunked", "length")])
+async def test_a_server_that_tells_a_length_once_and_not_again_has_the_same_story(
+    tmp_path: Path, framings: tuple[str, str]
+) -> None:
+    page = Page(BIG, ranges=False, framing=framings[0])
+    store = on_disk(tmp_path / "stories", len(BIG)) if framings[0] == "length" else InMemory()
+    changes: list[int] = []
+    on_change = functools.partial(changes.append, 1)
+    async with (
+        Site(a=page).serve() as site,
+        opened(site, "/a", store, on_change=on_change) as story,
+    ):
+        page.cuts = [700_000]
+        body = await read(story, 0, 600_000)
+        page.framing = framings[1]
+        assert body + await read(story, len(body)) == BIG
+        assert story.size == len(BIG)
+    assert changes == []
+
+
 async def test_all_of_a_pinned_story_is_fetched(tmp_path: Path) -> None:
     store = on_disk(tmp_path / "stories", len(BIG))
     async with Site(a=Page(BIG, cuts=[10, 300_000])).serve() as site:
