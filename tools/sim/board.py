@@ -47,6 +47,9 @@ class Hears(Protocol):
     def ended(self, source: str) -> None:
         """Hear that a title has ended."""
 
+    def cut_short(self, how: str) -> None:
+        """Hear that a title that has ended was not all of it, which its player cannot know."""
+
 
 class Sounds:
     """The sound devices and the tracks of one machine; they outlive its process.
@@ -86,6 +89,8 @@ class Sounds:
         self.hears: Hears | None = None
         self.damaged: set[str] = set()
         """Files that had a bit flipped, without their endings: of a kept story its key."""
+        self.unsaid: set[str] = set()
+        """Stories of the web of which nobody can know which edition, or which place of it, has come."""
         self._refused_at = -math.inf
 
     def length(self, source: str) -> float:
@@ -202,7 +207,9 @@ class SimPlayer:
             self.sounds.skipped.append(told)
         self.source, self._on_end = source, on_end
         self._before, self._begun = left, self._loop.time()
-        self._at, self._since = min(start, max(0.0, length - 1.0)), self._loop.time()
+        # What has no end that is told has no places either.
+        begins = 0.0 if math.isinf(length) else min(start, max(0.0, length - 1.0))
+        self._at, self._since = begins, self._loop.time()
         self._schedule()
 
     def _give_up(self) -> int:
@@ -247,7 +254,8 @@ class SimPlayer:
         web = self._web
         if web is None or self.source is None:
             return
-        if key_of(parse_target(web.url)) not in self.sounds.damaged:
+        is_damaged = key_of(parse_target(web.url)) in self.sounds.damaged
+        if not is_damaged and web.name not in self.sounds.unsaid:
             self.sounds.skipped += web.wrong
         web.wrong.clear()
         if self._starves and (web.is_over or web.there > self._at):
@@ -315,8 +323,12 @@ class SimPlayer:
 
     def _end(self, reason: str | None = None) -> None:
         on_end, hears, source = self._on_end, self.sounds.hears, self.source
+        cut_short = (
+            "" if self._web is None or self._web.name in self.sounds.unsaid else self._web.cut_short
+        )
         self._unload()
         if hears is not None and source is not None:
+            hears.cut_short(cut_short)
             hears.ended(source)
         if on_end is not None:
             self.has_ended = True
@@ -351,13 +363,16 @@ class SimPlayer:
 
     async def length(self) -> float | None:
         """See `machine.player.Player`."""
-        return None if self.source is None else self._length_of(self.source)
+        length = math.inf if self.source is None else self._length_of(self.source)
+        return None if math.isinf(length) else length
 
     async def seek(self, seconds: float) -> None:
         """See `machine.player.Player`."""
         if self.source is None:
             raise RefusedError("play: nothing is playing, so there is no place to go to")
-        self._at = min(seconds, self._length_of(self.source) - 1.0)
+        if math.isinf(length := self._length_of(self.source)):
+            raise RefusedError("play: it has no places to go to")
+        self._at = min(seconds, length - 1.0)
         self._since = self._loop.time()
         self._starves = False  # until it is found that the place has not come
         self._schedule()

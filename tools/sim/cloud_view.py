@@ -1,4 +1,4 @@
-"""What an observer sees of the cloud's side of a simulated world.
+"""What an observer sees of the cloud's side of a simulated world, and of the lists of its web.
 
 Of a store that was damaged nobody knows what it held: what it says of tokens, rollouts and what is kept counts no more.
 """
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def see_cloud(world: World, view: View) -> None:
     """Note in ``view`` what is wrong with it now."""
     cloud = world.cloud
+    view.broken = [*view.broken, *world.lists.broken]
     view.served = cloud.files.broken
     if cloud.files.has_spoilt_store:
         view.untold = {}

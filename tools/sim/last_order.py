@@ -11,7 +11,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from machine.errors import UnavailableError
-from resources.playing.events import Stopped
+from resources.playing.events import Ended, Event, Stopped
 from resources.playing.last_wins import GivenUpError
 from resources.playing.orders import Add, Command, Jump, Order, Play, SetMode, starts_sound
 from resources.playing.queue import PlayMode
@@ -69,6 +69,7 @@ class LastOrder:
         self._loading = 0
         self._again: str | None = None
         self._replacing = 0
+        self._cut_short = ""
         self._length = 0
         """How many titles the queue has at least: what was added stays until another one takes its place."""
         machine.sounds.hears = self
@@ -100,9 +101,14 @@ class LastOrder:
         if replaces(order):
             self._replacing = max(0, self._replacing - 1)
 
-    def stopped(self) -> None:
-        """Hear that the queue is empty."""
-        self._length = 0
+    def tells(self, event: Event) -> None:
+        """Hear what the teller tells: that the queue is empty, or that a title has ended."""
+        if isinstance(event, Stopped):
+            self._length = 0
+        if isinstance(event, Ended) and event.finished and self._cut_short:
+            self.broken.append(f"{event.track} ended {self._cut_short}, and is told as finished")
+        if isinstance(event, Ended):
+            self._cut_short = ""
 
     def has(self, order: Order, length: int) -> None:
         """Note how many titles the queue has once an order was carried out."""
@@ -176,6 +182,10 @@ class LastOrder:
         is_repeated = teller is not None and teller.mode is PlayMode.REPEAT_ONE
         self._again = source if is_repeated else None
 
+    def cut_short(self, how: str) -> None:
+        """Hear how the title that ends now was not all of it, "" if it was."""
+        self._cut_short = how
+
     # At each look.
 
     def look(self, teller: Any) -> None:
@@ -205,7 +215,7 @@ def watch_teller(watching: Callable[[], LastOrder | None]) -> None:
             return
         if self not in heard:
             heard.add(self)
-            self.subscribe(lambda event: known.stopped() if isinstance(event, Stopped) else None)
+            self.subscribe(known.tells)
         number = known.begin(order)
         try:
             await obey(self, order, reported=reported)

@@ -157,7 +157,7 @@ PLANTS = (
     Plant("a story that breaks off is kept as a whole one", "resources.online.cache", "        return 0 < self.size <= self.spans.run(0)", "        return 0 < self.size and bool(self.spans.total)", "seeds"),
     Plant("what is kept of stories has no bound", "resources.online.cache", "            used + size <= self.limit\n", "            used + size <= 1000 * self.limit\n", "seeds"),
     Plant("a kept story wants the network", "resources.online.online", "        except (ResourceError, TimeoutError):\n            return False\n", "        except (ResourceError, TimeoutError):\n            return True\n", "seeds"),
-    Plant("a story goes on at another place than where it broke off", "resources.online.story", "        return response, response.start if old.size is not None else at", "        return response, max(0, at - 64)", "seeds"),
+    Plant("a story goes on at another place than where it broke off", "resources.online.story", "        return response, response.start if is_story else at", "        return response, max(0, at - 64)", "seeds"),
     Plant("a record that is damaged ends the agent", "resources.record", "        except (OSError, WireError) as error:\n", "        except OSError as error:\n", "seeds"),
     Plant("a damaged record takes the one beside it along", "resources.record", "        except (OSError, WireError) as error:\n", "        except (OSError, WireError) as error:\n            __import__('pathlib').Path(self._path).with_name('child_lock.json').unlink(missing_ok=True)\n", "seeds"),
     Plant("a wrong password is not counted where it came from", "staging.throttle", "        self._pairs.count(pair)\n", "", "seeds"),
@@ -191,6 +191,10 @@ PLANTS = (
     Plant("a story that breaks off is asked for again at once", "resources.online.story", "await asyncio.sleep(pauses.next() if 0 < brought < PIECE else BACK_OFF[tries])", "await asyncio.sleep(0)", "seeds"),
     Plant("a certificate that is refused is no error of the link", "agent.link.opening", "        return UntrustedError(f", "        return RuntimeError(f", "seeds"),
     Plant("what is to be kept for good is looked for once", "resources.online.opener", "AGAIN_SECONDS if is_any else None", "None", "seeds"),
+    Plant("a list that is kept wants the network", "resources.online.online", "            if not _is_away(error):\n                raise\n", "            raise\n", "seeds"),
+    Plant("a feed begins with its oldest episode", "wire.feed", "key=lambda row: row[:2], reverse=True)", "key=lambda row: row[:2])", "seeds"),
+    Plant("a story without a length goes on with its beginning", "resources.online.story", "        return response, response.start if is_story else at\n", "        return response, at\n", "seeds"),
+    Plant("a story without a length that breaks off is told as finished", "resources.playing.programme", "            reason = self.deck.why_cut(self.deck.track)\n", "            pass\n", "seeds"),
 )  # fmt: skip
 
 

@@ -50,6 +50,8 @@ ROT = {"bit rot": 6, "setting rots": 6}
 WEB = {"web story": 16, "web trouble": 6, "web edition": 1, "web name": 1, "web crowd": 6}
 # Of a server of stories that is unlike others, and of stories that are kept for good; their chance is their own too.
 WEB_MORE = {"web manners": 8, "pin": 24}
+# Of lists and feeds, and of a server that tells no lengths, or not that it has other stories; their chance is their own too.
+WEB_LISTS = {"web list": 16, "web lengths": 6, "web silent edition": 1}
 # Of the machine's process, and of its card; their chance is their own too.
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 # Of what a family sets, and of a power cut in the moment of the answer; their chance is their own too.
@@ -77,7 +79,7 @@ UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
 # a parent sets for the evening (quiet hours, a sleep timer) and what breaks keeps no hours.
 BY_PEOPLE = frozenset({
     "play", "next", "pause", "stop", "volume", "knob", "command", "mode", "mute", "lock", "limits", "speak",
-    "wake word", "many orders", "crowd", "adders", "web story", "web crowd", "power button", "set twice", "set at once",
+    "wake word", "many orders", "crowd", "adders", "web story", "web crowd", "web list", "power button", "set twice", "set at once",
     "family logs in", "voice", "voice is heard", "pin", "says nothing",
 })  # fmt: skip
 BED_HOURS, NIGHT_PART = 15.0, 0.1
@@ -115,7 +117,9 @@ def scenario(
     for group, of_group in groups.items():
         events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
-    rare = {"rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE}
+    rare = {
+        "rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE, "web lists": WEB_LISTS,
+    }  # fmt: skip
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     part = HALF if density > DENSE else RARE_PART_OF_DAYS

@@ -45,6 +45,8 @@ class Keep:
         """Have looked at nothing."""
         self.edition = 1
         self.broken: list[str] = []
+        self.unsaid: set[str] = set()
+        """Stories of which nobody can know which edition has come."""
         self.pinned: dict[str, int] = {}
         """What the family has asked to be kept for good, and of which edition all of it was there at the last look (0: not all)."""
         self.is_told_others = False
@@ -72,7 +74,9 @@ class Keep:
         folder = (machine.memory if machine.in_memory else machine.state) / FOLDER.strip("/")
         for key, name in KEYS.items():
             told = read(folder, key)
-            if told is not None and (fault := fault_of(folder, key, name, told)):
+            if told is None or name in self.unsaid:
+                continue
+            if fault := fault_of(folder, key, name, told):
                 self.broken.append(fault)
 
     def _look_at_pinned(self, machine: Machine) -> None:

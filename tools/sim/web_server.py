@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from tools.sim.sockets import SimSocket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tools.sim.net import Network
 
 HOST, ADDRESS, PORT = "stories.test", "93.184.216.34", 443
@@ -37,6 +39,8 @@ TROUBLES = (
 )  # fmt: skip
 # What a server does not do, or does always: each may come with the others.
 MANNERS = ("no ranges", "no marks", "a few bytes")
+# How a server tells a story's length: by a number, by the last of its pieces, or by the connection's end.
+LENGTHS = ("told", "chunked", "until close")
 # What one sends that breaks off each time: of a story's beginning so much that it is known as one, and of the rest.
 BEGIN_BYTES, FEW_BYTES = 8000, 400
 _HEAD = b"\xff\xfb\x90\x64"
@@ -80,6 +84,15 @@ def piece_at(data: bytes, at: int) -> Piece | None:
     return Piece(name, edition, body_of(name, edition)[at : at + len(data)] == data)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What stands at an address: under which mark, and of which type."""
+
+    mark: str
+    body: bytes
+    kind: str = "audio/mpeg"
+
+
 class Stranger(asyncio.StreamReaderProtocol):
     """The server's end of a connection: what it believes of one that is dead is nobody's business."""
 
@@ -92,6 +105,9 @@ class WebServer:
     Attributes:
         trouble: what is wrong with it, one of `TROUBLES`, or "".
         manners: what it is like, some of `MANNERS`.
+        lengths: how it tells lengths, one of `LENGTHS`.
+        unsaid: stories that were sent so that nobody can know which edition, which place of it, or whether all of it came.
+        find_page: returns what is at another name than a story's.
         was_unmarked: whether it ever sent a story without saying which edition that is.
         edition: of all its stories.
         asked: how often it was asked for one.
@@ -103,6 +119,9 @@ class WebServer:
         self.trouble = ""
         self.manners: frozenset[str] = frozenset()
         self.was_unmarked = False
+        self.lengths = "told"
+        self.unsaid: set[str] = set()
+        self.find_page: Callable[[str, int], Page | None] = lambda _name, _edition: None
         self.edition = 1
         self.asked = 0
         self._at_work: set[asyncio.Task[None]] = set()
@@ -112,6 +131,12 @@ class WebServer:
         self._listener.name = (ADDRESS, PORT)
         net.listeners[ADDRESS, PORT] = self._listener
         net.watch(self._listener, self._accept, ())
+
+    @property
+    def may_end_early(self) -> bool:
+        """Whether what it sends may end without all of it, and nobody can know."""
+        ends = self.trouble == "breaks off" or "a few bytes" in self.manners
+        return self.lengths == "until close" and ends
 
     def set_name(self, *, known: bool) -> None:
         """Let its name be known, or not."""
@@ -139,23 +164,32 @@ class WebServer:
         self.asked += 1
         method, path = head.split(b" ", 2)[:2]
         name = path.decode().rpartition("/")[2].removesuffix(".mp3")
+        page = self._find(name)
         match self.trouble:
             case "is missing":
                 to.write(_head("404 Not Found", 0))
             case "is busy":
                 to.write(_head("503 Service Unavailable", 0))
             case "sends elsewhere" if not path.startswith(b"/moved/"):
-                to.write(_head("302 Found", 0, f"Location: /moved/{name}.mp3"))
+                to.write(_head("302 Found", 0, f"Location: /moved/{_last(path)}"))
             case "sends round and round":
-                to.write(_head("302 Found", 0, f"Location: /again/{name}.mp3"))
-            case _ if name in STORIES:
-                await self._send(name, head, to, sends=method == b"GET")
+                to.write(_head("302 Found", 0, f"Location: /again/{_last(path)}"))
+            case _ if page is not None:
+                await self._send(page, head, to, sends=method == b"GET")
             case _:
                 to.write(_head("404 Not Found", 0))
         to.close()
 
-    async def _send(self, name: str, head: bytes, to: asyncio.Transport, *, sends: bool) -> None:
-        body, mark = body_of(name, self.edition), f'"{name}-{self.edition}"'
+    def _find(self, name: str) -> Page | None:
+        if name not in STORIES:
+            return self.find_page(name, self.edition)
+        is_odd = self.lengths != "told" or self.trouble == "tells a wrong length"
+        if self.may_end_early or ("no marks" in self.manners and is_odd):
+            self.unsaid.add(name)
+        return Page(f"{name}-{self.edition}", body_of(name, self.edition))
+
+    async def _send(self, page: Page, head: bytes, to: asyncio.Transport, *, sends: bool) -> None:
+        body, mark = page.body, f'"{page.mark}"'
         size = len(body) + (LONGER if self.trouble == "tells a wrong length" else 0)
         has_ranges, has_marks = "no ranges" not in self.manners, "no marks" not in self.manners
         self.was_unmarked |= not has_marks
@@ -163,21 +197,26 @@ class WebServer:
         start = int(found[1]) if found is not None else 0
         if same is not None and not (has_marks and same[1].decode() == mark):
             start = 0
-        told = ["Content-Type: audio/mpeg"]
+        told = [f"Content-Type: {page.kind}"]
         told += ["Accept-Ranges: bytes"] if has_ranges else []
         told += [f"ETag: {mark}"] if has_marks else []
         if start >= size:
             to.write(_head("416 Range Not Satisfiable", 0))
             return
-        if found is not None and (start or same is None):
-            told.append(f"Content-Range: bytes {start}-{size - 1}/{size}")
-            to.write(_head("206 Partial Content", size - start, *told))
-        else:
-            to.write(_head("200 OK", size, *told))
+        lengths, is_part = self.lengths, found is not None and (start or same is None)
+        if is_part:
+            told.append(
+                f"Content-Range: bytes {start}-{size - 1}/{'*' if lengths != 'told' else size}"
+            )
+        told += ["Transfer-Encoding: chunked"] if lengths == "chunked" else []
+        length = size - start if lengths == "told" else None
+        to.write(_head("206 Partial Content" if is_part else "200 OK", length, *told))
         if sends:
-            await self._send_body(body, start, to)
+            await self._send_body(body, start, to, in_chunks=lengths == "chunked")
 
-    async def _send_body(self, body: bytes, start: int, to: asyncio.Transport) -> None:
+    async def _send_body(
+        self, body: bytes, start: int, to: asyncio.Transport, *, in_chunks: bool
+    ) -> None:
         """Send what follows the head from a place on, as long as somebody reads it."""
         data = body[start:]
         last = (
@@ -190,11 +229,19 @@ class WebServer:
         at = 0
         while at < last and not to.is_closing():
             step, pace = (SLOW_PIECE, SLOW_PACE) if self.trouble == "slow" else (PIECE, PACE)
-            to.write(data[at : min(at + step, last)])
+            piece = data[at : min(at + step, last)]
+            to.write(b"%x\r\n%b\r\n" % (len(piece), piece) if in_chunks else piece)
             at += step
             await asyncio.sleep(pace)
+        if in_chunks and last == len(data):
+            to.write(b"0\r\n\r\n")
 
 
-def _head(status: str, length: int, *more: str) -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {length}", "Connection: close", *more, "", ""]
+def _last(path: bytes) -> str:
+    return path.decode().rpartition("/")[2]
+
+
+def _head(status: str, length: int | None, *more: str) -> bytes:
+    told = [] if length is None else [f"Content-Length: {length}"]
+    lines = [f"HTTP/1.1 {status}", *told, "Connection: close", *more, "", ""]
     return "\r\n".join(lines).encode()

@@ -6,11 +6,12 @@ It looks at each byte: whether it is of the story that began, of one edition in 
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import Callable
 
 from machine.errors import RefusedError
-from tools.sim.web_server import RATE, piece_at, url_of
+from tools.sim.web_server import RATE, body_of, piece_at, url_of
 
 # Between two tries to go on where it broke; and after which it is given up, as `machine.mpv_options` has it.
 AGAIN_SECONDS, PATIENCE_SECONDS = 5.0, 40.0
@@ -26,6 +27,7 @@ class WebTrack:
         name: of the story that the bytes are of.
         is_over: whether all has come that will come.
         wrong: what was wrong with the bytes.
+        cut_short: where it ended before its end, if its length was not told: the player cannot know; "": it did not.
     """
 
     def __init__(self, source: str, on_more: Callable[[], None]) -> None:
@@ -33,9 +35,11 @@ class WebTrack:
         address, _, self._path = source.removeprefix("http://").partition("/")
         self._port = int(address.partition(":")[2])
         self._on_more = on_more
-        self.name, self._size, self._have = "", 0, 0
+        self.name, self._have = "", 0
+        self._size: int | None = 0
         self.is_over = False
         self.wrong: list[str] = []
+        self.cut_short = ""
         self._task: asyncio.Task[None] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._edition = 0
@@ -47,8 +51,8 @@ class WebTrack:
 
     @property
     def length(self) -> float:
-        """How many seconds it has, as it is told."""
-        return self._size / RATE
+        """How many seconds it has, as it is told; without an end where nobody tells."""
+        return math.inf if self._size is None else self._size / RATE
 
     @property
     def there(self) -> float:
@@ -58,7 +62,7 @@ class WebTrack:
     @property
     def is_whole(self) -> bool:
         """Whether all is there."""
-        return self._have >= self._size
+        return self._size is not None and self._have >= self._size
 
     async def open(self, seconds: float) -> None:
         """Begin at a place; raises RefusedError."""
@@ -77,17 +81,20 @@ class WebTrack:
         self._writer.write(f"GET /{self._path} HTTP/1.1\r\nRange: bytes={at}-\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")
         status, length = _STATUS.match(head), _LENGTH.search(head)
-        if status is None or status[1] not in {b"200", b"206"} or length is None:
+        if status is None or status[1] not in {b"200", b"206"}:
             raise OSError("the relay does not serve it")
         self._have = at if status[1] == b"206" else 0
-        self._size = self._have + int(length[1])
+        self._size = None if length is None else self._have + int(length[1])
         self._edition = 0
         return reader
 
     async def _take(self, reader: asyncio.StreamReader) -> bool:
         """Take what comes; return whether something did."""
-        data = await reader.read(min(CHUNK, self._size - self._have)) if not self.is_whole else b""
+        left = CHUNK if self._size is None else self._size - self._have
+        data = await reader.read(min(CHUNK, left)) if not self.is_whole else b""
         if not data:
+            if self._size is None:
+                self._end()
             return False
         piece = piece_at(data, self._have)
         if piece is not None:
@@ -101,6 +108,13 @@ class WebTrack:
             self.wrong.append(f"{self.name} has at byte {self._have} what is of no story")
         self._have += len(data)
         return True
+
+    def _end(self) -> None:
+        """Take the end of what comes for the story's, where nobody tells its length."""
+        self._size = self._have
+        size = len(body_of(self.name, self._edition)) if self._edition else self._have
+        if size != self._have:
+            self.cut_short = f"at byte {self._have} of {size}"
 
     async def _go_on(self, reader: asyncio.StreamReader | None) -> None:
         """Take all that comes, and ask again for what does not, for a while."""

@@ -44,6 +44,7 @@ from tools.sim.voice_days import VoiceTerms, VoiceWatch, set_voice_terms
 from tools.sim.voice_home import watch_voice
 from tools.sim.watching import WATCHED
 from tools.sim.web_keep import bind_names
+from tools.sim.web_lists import ListWatch, page_of, watch_lists
 from tools.sim.web_server import WebServer
 
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
@@ -107,6 +108,7 @@ class World:
         self.web = SimWeb(repository, self.net, random.Random(seed + 4))  # noqa: S311  # a simulation
         self.web.install()
         self.stories = WebServer(self.net, random.Random(seed + 5))  # noqa: S311  # a simulation
+        self.stories.find_page = page_of
         self.repository = repository
         self.broker = self._make_broker(on, template) if by_mqtt else None
         self.cloud = Cloud(on, template, self.folder / "c", self.broker)
@@ -115,6 +117,8 @@ class World:
         self.machine.sounds.mixer_tells = seed % 2 == 0
         self.rollouts = Rollouts(self)
         self.observer = Observer(self)
+        self.lists = ListWatch(self.stories, self.observer.count)
+        self.machine.sounds.unsaid = self.observer.keep.unsaid = self.stories.unsaid
         # Their nonces were in the store that is no more.
         self.cloud.on_restored = self.observer.apps.heard.clear
         self.log_ins = LogIns(self.loop.time, self.observer.count)
@@ -277,5 +281,6 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     sign_nothing()
     watch_openings(lambda: None if WATCHED.observer is None else WATCHED.observer.world.rollouts)
     watch_voice(lambda: None if WATCHED.observer is None else WATCHED.observer.world.cloud.voice)
+    watch_lists(lambda: None if WATCHED.observer is None else WATCHED.observer.world.lists)
     repository = Repository()
     return repository, Template(repository)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from machine.errors import UnavailableError
+from resources.playing.events import Stopped
 from resources.playing.last_wins import GivenUpError
 from resources.playing.orders import Add, Command, Jump, Order, Play, Seek
 from tools.sim.last_order import LastOrder
@@ -173,7 +174,7 @@ def test_what_was_added_may_be_gone_by_an_order_for_something_else(order: Order)
     jump(world, 1)
     assert number
     add(world, 3)
-    world.orders.stopped()
+    world.orders.tells(Stopped())
     jump(world, 1)
     assert world.orders.broken == []
 
