@@ -18,6 +18,7 @@ def run_printing(program: str, run: Callable[[], int]) -> int:
     Raises:
         SystemExit: the command's own, after the flush (argparse's help).
     """
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         # A name in Chinese on a terminal that has no Chinese letters is shown by "?".
         if stream is not None and hasattr(stream, "reconfigure"):
@@ -36,6 +37,32 @@ def run_printing(program: str, run: Callable[[], int]) -> int:
         _flush(program)
         raise
     return code if _flush(program) else FAILED
+
+
+def _open_closed() -> None:
+    """Let /dev/null stand for each standard stream that was closed before the start (``>&-``).
+
+    The next file that is opened would get its number, and what a library or a child prints there would go into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        opened = _fill(number)
+        if getattr(sys, name) is None:
+            stream = os.open(os.devnull, os.O_RDWR) if opened is None else opened
+            setattr(sys, name, os.fdopen(stream, "w" if number else "r", encoding="utf-8"))
+
+
+def _fill(number: int) -> int | None:
+    """Open /dev/null as ``number`` and return that; None: it is open already."""
+    try:
+        os.fstat(number)
+    except OSError:
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number:
+            os.dup2(opened, number)
+            os.close(opened)
+        os.set_inheritable(number, True)  # os takes it by place
+        return number
+    return None
 
 
 def wait_while_read(seconds: float) -> bool:

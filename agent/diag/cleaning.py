@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote
 
 from agent.config.hiding import HIDDEN, hide
@@ -73,17 +73,27 @@ def _any_of(words: Iterable[str], least: int, *, whole: bool = False) -> re.Patt
 
     With ``whole``, a word of Latin letters is not found inside a longer one.
     """
-    spelled = {
-        spelling
-        for word in words if len(word) >= least
-        for spelling in (word, json.dumps(word)[1:-1], quote(word, safe=""), quote(word), repr(word)[1:-1])
-    }  # fmt: skip
+    spelled = {spelling for word in words if len(word) >= least for spelling in _spellings(word)}
     if not spelled:
         return None
     ordered = (re.escape(word) for word in sorted(spelled, key=len, reverse=True))
     if whole:
         ordered = (rf"(?<![A-Za-z0-9_]){word}(?![A-Za-z0-9_])" for word in ordered)
     return re.compile("|".join(ordered))
+
+
+def _spellings(word: str) -> Iterator[str]:
+    """Return how a word may stand in a log or a file; the name of a file on a card may be of any bytes."""
+    written = word.encode("utf-8", "surrogateescape")
+    yield from (
+        word,
+        json.dumps(word)[1:-1],
+        repr(word)[1:-1],
+        quote(written, safe=""),
+        quote(written),
+    )
+    for way in ("replace", "backslashreplace"):
+        yield written.decode("utf-8", way)
 
 
 def without_family(value: object) -> object:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +42,15 @@ def run(code: str, redirection: str) -> subprocess.CompletedProcess[str]:
         ("from base.printing import wait_while_read as w; assert w(0.0)", ">&-", "", 0),
         (LITTLE, ">/dev/full", "prog: output: No space left on device\n", 1),
         (LITTLE, ">&-", "", 0),
+        (
+            "import sys; sys.stdout.isatty(); sys.stdout.flush(); print(sys.stdout.encoding)",
+            ">&-",
+            "",
+            0,
+        ),
+        ("import sys; sys.stdout.buffer.write(b'x')", ">&-", "", 0),
+        ("import sys; assert sys.stdin.read() == ''", "<&-", "", 0),
+        ("import sys; print('x', file=sys.stderr)", "2>&-", "", 0),
         ("raise SystemExit(2)", "", "", 2),
         ("import os; os.environ; print('好')", "", "", 0),
     ],
@@ -48,6 +59,18 @@ def test_no_traceback(code: str, redirection: str, said: str, ended: int | None)
     done = run(code, redirection)
     assert done.stderr == said
     assert ended is None or done.returncode == ended
+
+
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_no_file_gets_the_number_of_a_closed_stream(tmp_path: Path, redirection: str) -> None:
+    kept = tmp_path / "kept"
+    code = (
+        f"import os, subprocess; kept = open({str(kept)!r}, 'w'); kept.write(str(kept.fileno() > 2)); kept.flush(); "
+        "os.write(1, b'lost'); subprocess.run(['sh', '-c', 'echo lost; echo lost >&2'])"
+    )
+    done = run(code, f"{redirection} >{os.devnull}" if ">" not in redirection else redirection)
+    assert done.returncode == 0
+    assert kept.read_text() == "True"
 
 
 def test_letters_that_the_terminal_lacks_are_question_marks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from urllib.parse import quote
 
 import pytest
@@ -43,6 +44,19 @@ def test_a_secret_goes_however_it_is_spelled(secret: str) -> None:
     for spelled in (secret, json.dumps(secret), quote(secret, safe=""), repr(secret)):
         told = cleaner.clean(f"<{spelled}>")
         assert secret not in told or secret in "[hidden]<>\"'"
+
+
+@given(st.binary(min_size=6, max_size=40))
+def test_a_title_of_any_bytes_goes_however_it_is_written(name: bytes) -> None:
+    """A stick from another computer has names in GBK."""
+    title = os.fsdecode(name)
+    cleaner = Cleaner([], [title])
+    written = title.encode("utf-8", "surrogateescape")
+    for spelled in (
+        title, json.dumps(title)[1:-1], quote(written), repr(title)[1:-1],
+        written.decode("utf-8", "replace"), written.decode("utf-8", "backslashreplace"),
+    ):  # fmt: skip
+        assert cleaner.clean(f" {spelled} ") == " [title] "
 
 
 def test_what_a_secret_file_holds() -> None:
