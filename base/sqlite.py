@@ -14,6 +14,29 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+# What SQLite says of content that is none of ours: damaged, no database, a wrong schema or type.
+_DAMAGE = {
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_FORMAT,
+}
+_READ_FAULTS = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error of a program's own statements comes from the file's content, not from its disk or its other users."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # of damaged words, or of Python's binding
+        return not isinstance(error, sqlite3.OperationalError)
+    return code in _READ_FAULTS or code & 0xFF in _DAMAGE
+
+
 class Cursor(sqlite3.Cursor):
     """A cursor whose statements raise `sqlite3.Error` alone."""
 

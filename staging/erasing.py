@@ -47,8 +47,8 @@ class Eraser:
         self.voice_days = voice_days
         self.believes_clock: Callable[[], bool] = lambda: True
         """Whether what is old by the clock may go: one that is years ahead would erase everything."""
-        # A process that was killed may have left voice in the log of a store that is a file; another store has it sealed.
-        self._is_scrubbed = database.voice_keys is not None
+        # A process that was killed may have left what was erased in the log of a store that is a file.
+        self._is_scrubbed = not database.is_file
         self._one = asyncio.Lock()
         self._wanted = asyncio.Event()
 

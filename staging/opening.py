@@ -12,9 +12,10 @@ from base.files import write_atomically
 from staging.data_dir import SECRET_MODE, DataDir
 from staging.errors import StagingError, StoreFaultError
 from staging.store import Database, copies, engine, mark, place, schema, soundness
+from staging.store.key_file import FILE_NAME
 from staging.store.mark import StoreMark
 from staging.store.place import Fault, log_of
-from staging.store.voice_keys import FILE_NAME, VoiceKeys
+from staging.store.voice_keys import VoiceKeys
 from staging.taken_back import TakenBack
 
 DAMAGED = Fault(
@@ -44,9 +45,8 @@ def open_store(data: DataDir, where: Path | str, *, looks: bool = False) -> Data
             check_sound(path, soundness.LOOK_SECONDS)
     database = Database(where)
     database.journal = TakenBack(data).append
-    if path is None:
-        database.voice_keys = VoiceKeys(data.root / FILE_NAME)
-    elif looks:
+    database.voice_keys = VoiceKeys(data.root / FILE_NAME)
+    if path is not None and looks:
         database.mark = StoreMark(path)
     if looks:
         _remove_unpacked(data, path)

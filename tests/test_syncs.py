@@ -31,14 +31,14 @@ from resources.online import cache as caching
 from resources.online.cache import Cache, Kept
 from resources.online.stores import OnDisk
 from resources.times.store import TimesStore
-from staging import backup
-from staging.backup import Wanted
+from staging import backup, restoring
 from staging.data_dir import DataDir
 from staging.identity import ca
 from staging.packages import apt_repository
 from staging.packages.apt_repository import AptRepository
 from staging.recognition import model
 from staging.recognition.title_lists import TitleLists
+from staging.restoring import Wanted
 from staging.store import Database
 from staging.taken_back import TakenBack
 from tests.base.recorded import REMOVE, RENAME, SYNC, Recorder
@@ -297,7 +297,7 @@ def test_a_backup_and_what_it_brings_back_are_on_the_disk(tmp_path: Path, record
     made = [call for call in recorder.calls if call[0] == RENAME and call[2] == file.name]
     check(recorder, (SYNC, made[0][1], file.stat().st_size), made[0], FOLDER)
     recorder.calls.clear()
-    backup.restore(data, data.database, file, Wanted("then", replace=True))
+    restoring.restore(data, data.database, file, Wanted("then", replace=True))
     name = data.database.name
     check(
         recorder,

@@ -17,6 +17,7 @@ import functools
 import json
 import math
 import os
+import sqlite3
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from audio.pcm import Pcm
 from audio.wav import render_wav
 from staging.client import OpenApiClient, OpenApiError
 from staging.commands.common import DATABASE_VARIABLE
+from staging.store.key_file import FILE_NAME
 from tools import voice_heard
 from tools.bench import Bench
 from tools.postgresql import postgresql
@@ -78,12 +80,12 @@ class Proof:
         path.unlink()
 
     def marks_of(self, say: Callable[[], object]) -> list[bytes]:
-        """Return the marks of what is said meanwhile: its segments, in parts, and frames."""
-        before = {entry["timeStamp"] for entry in self._voice()}
+        """Return the marks of what is said meanwhile: its segments, in parts, its frames, and the key that they are sealed with."""
+        before, keys = {entry["timeStamp"] for entry in self._voice()}, self._keys()
         say()
         new = [entry for entry in self._voice() if entry["timeStamp"] not in before]
         segments = [parse_history_text(entry["value"]).voice_data for entry in new]
-        marks: list[bytes] = []
+        marks = [*self._keys() - keys]
         for data in filter(None, segments):
             text = base64.b64encode(data)
             marks += [text[at : at + 100] for at in range(0, len(text) - 100, 100)]
@@ -112,10 +114,15 @@ class Proof:
         found = ((path, content(path)) for path in files)
         return [path.name for path, data in found if any(mark in data for mark in marks)]
 
-    def is_stored(self, marks: Sequence[bytes], hertz: int) -> bool:
-        """Return whether a sound is stored: in a file or, where files have it sealed, for the API."""
-        if self.server is None:
-            return bool(self.traces(marks, hertz))
+    def _keys(self) -> set[bytes]:
+        path = self.bench.cloud_data / FILE_NAME
+        if not path.exists():
+            return set()
+        with contextlib.closing(sqlite3.connect(path, timeout=5)) as file:
+            return {key for (key,) in file.execute("SELECT key FROM keys")}
+
+    def is_stored(self, marks: Sequence[bytes]) -> bool:
+        """Return whether the API has a sound, which files have sealed."""
         told = [parse_history_text(entry["value"]).voice_data for entry in self._voice()]
         return any(data in marks for data in told if data)
 
@@ -158,9 +165,9 @@ class Proof:
         self.bench.story_cloud("say", self.uuid, SENTENCE)
         there = self.traces(gone, ERASED_HERTZ)
         self.row(
-            "the marked voice is found where it is stored",
-            holds=self.is_stored(gone, ERASED_HERTZ) and bool(there) == (self.server is None),
-            detail=", ".join(there) or "sealed",
+            "the marked voice is stored, and of it no file has more than its key",
+            holds=self.is_stored(gone) and there == [f"{self.bench.cloud_data.name}/{FILE_NAME}"],
+            detail=", ".join(there),
         )
         entry = self.client.voice_ledger(self.uuid, limit=1).entries[0]
         self.row("the ledger says why, how long and until when",
@@ -173,9 +180,11 @@ class Proof:
         )
         left = self.traces(gone, ERASED_HERTZ)
         self.row(
-            "no file of cloud or machine has a trace of it", holds=not left, detail=", ".join(left)
+            "no file of cloud or machine has a trace of it, or of its key",
+            holds=not left,
+            detail=", ".join(left),
         )
-        self.row("what was not erased is still there", holds=self.is_stored(kept, KEPT_HERTZ))
+        self.row("what was not erased is still there", holds=self.is_stored(kept))
 
     def _is_told(self) -> bool:
         return bool(self.client.voice_ledger(self.uuid, limit=1).entries[0]["why"] == "file")
@@ -190,7 +199,7 @@ class Proof:
                 room.enrol()
             hertz = HEARD_HERTZ[why]
             marks = self.marks_of(functools.partial(room.say, why, tone(hertz, voice_heard.RATE)))
-            there = bool(marks) and self.is_stored(marks, hertz)
+            there = bool(marks) and self.is_stored(marks)
             self.row(f"said into the microphone, opened by {why}: it is stored, and both ledgers say why",
                      holds=there and self.wait(functools.partial(self._says, why), 10) is not None,
                      detail=f"machine: {self.ledger()[0]['why']}")  # fmt: skip

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from agent.link.outbox_file import OutboxFile, fault_before_opening, is_damage
+from agent.link.outbox_file import OutboxFile, fault_before_opening
+from base.sqlite import is_damage
 
 if TYPE_CHECKING:
     from agent.link.outbox_salvage import Salvaged

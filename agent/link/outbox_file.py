@@ -18,7 +18,7 @@ from pathlib import Path
 
 from agent.link.outbox_rows import COLUMNS, BadRowError, Row, parse_row
 from base.files import fsync_path
-from base.sqlite import Connection
+from base.sqlite import Connection, is_damage
 from wire.records import dataclass
 from wire.reports import KEYS_SYSTEM
 
@@ -312,29 +312,6 @@ def _read_block(descriptor: int, at: int, size: int) -> bytes:
         return os.pread(descriptor, length, at)
     except OSError:
         return bytes(length)
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether an error comes from the file's content, not from a disk that is full or read-only."""
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # raised by this module, or by Python's binding
-        return not isinstance(error, sqlite3.OperationalError)
-    return code in _READ_FAULTS or code & 0xFF in _DAMAGE
-
-
-# What SQLite says of content that is none of ours: damaged, no database, a wrong schema or type.
-_DAMAGE = {
-    sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_NOTADB,
-    sqlite3.SQLITE_ERROR,
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_SCHEMA,
-    sqlite3.SQLITE_TOOBIG,
-    sqlite3.SQLITE_RANGE,
-    sqlite3.SQLITE_FORMAT,
-}
-_READ_FAULTS = {sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ}
 
 
 def _connect(path: Path, *, exclusive: bool = False) -> sqlite3.Connection:

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from base.sqlite import Connection
+from base.sqlite import Connection, is_damage
 from machine.measure import Measured
 
 _log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class GainIndex:
             try:
                 return self._open().execute(query, values).fetchall()
             except sqlite3.DatabaseError as error:
-                if _is_damage(error):
+                if is_damage(error):
                     _log.error("loudness: the index is damaged and begun anew: %s", error)
                     self._begin_anew()
                 else:
@@ -140,9 +140,3 @@ def _stamp(source: str) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_size, found.st_mtime_ns
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Return whether it is the file's, and no full disk or lock: columns of another name are an error of the statement."""
-    code = getattr(error, "sqlite_errorcode", None)
-    return not isinstance(error, sqlite3.OperationalError) or code == sqlite3.SQLITE_ERROR

@@ -7,7 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
-from staging import backup, opening
+from staging import backup, opening, restoring
 from staging.commands.common import Commands, Result, command, data_of, database_of
 from staging.errors import StagingError
 from staging.releases import stock
@@ -62,8 +62,8 @@ def _backup(options: argparse.Namespace) -> Result:
 def _restore(options: argparse.Namespace) -> Result:
     data, where = data_of(options), database_of(options)
     label = time.strftime("%Y%m%d-%H%M%S")
-    wanted = backup.Wanted(label, options.replace, options.journal, options.without_journal)
-    made, asides = backup.restore(data, where, options.file, wanted)
+    wanted = restoring.Wanted(label, options.replace, options.journal, options.without_journal)
+    made, asides = restoring.restore(data, where, options.file, wanted)
     opening.open_store(data, where).close()
     value = {
         **made.to_json(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -16,11 +17,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from base.sqlite import Connection
+from base.sqlite import Connection, is_damage
 from staging.errors import StagingError
 from staging.recognition.kinds import Kind
 from staging.store.family import Texts
 from staging.store.voice_ledger import NEAR_MS
+
+_log = logging.getLogger(__name__)
 
 FILE_NAME = "recognition.sqlite"
 KEEP_PER_DEVICE = 200
@@ -34,6 +37,9 @@ CREATE TABLE IF NOT EXISTS outcomes (
   id INTEGER PRIMARY KEY AUTOINCREMENT, uuid TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS outcomes_uuid ON outcomes (uuid, id);
 """
+
+# Of the file's ``user_version``: it has been written anew since something was deleted.
+_DELETED, _NOTHING_ELSE = 0, 1
 
 VOICE, TYPED = "voice", "typed"
 _TIME = "json_extract(body, '$.time')"
@@ -103,12 +109,13 @@ class OutcomeLog:
                 "INSERT INTO outcomes (uuid, body) VALUES (?, ?)", (outcome.uuid, body)
             )
             kept = replace(outcome, id=int(row.lastrowid or 0))
-            connection.execute(
-                "DELETE FROM outcomes WHERE uuid = ? AND id <= coalesce((SELECT id FROM outcomes"
+            _delete(
+                connection,
+                "uuid = ? AND id <= coalesce((SELECT id FROM outcomes"
                 " WHERE uuid = ? ORDER BY id DESC LIMIT 1 OFFSET ?), 0)",
                 (outcome.uuid, outcome.uuid, KEEP_PER_DEVICE),
             )
-            connection.execute("DELETE FROM outcomes WHERE id <= ?", (kept.id - KEEP_ALL,))
+            _delete(connection, "id <= ?", (kept.id - KEEP_ALL,))
         return kept
 
     def recent(
@@ -163,7 +170,8 @@ class OutcomeLog:
             with connection:
                 connection.executescript(_SCHEMA)
                 for condition, values in wanted:
-                    connection.execute(f"DELETE FROM outcomes WHERE {condition}", values)  # noqa: S608  # ours
+                    _delete(connection, condition, values)
+            _rewrite(connection)
             # The log holds the pages of before until it is emptied.
             busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
@@ -193,9 +201,35 @@ class OutcomeLog:
                 connection.execute("PRAGMA journal_mode=WAL")
                 # What is erased must not stay in the file.
                 connection.execute("PRAGMA secure_delete=ON")
+                connection.execute("PRAGMA temp_store=MEMORY")  # nor in a file of VACUUM's
                 yield connection
         except sqlite3.Error as error:
+            if is_damage(error):
+                self._begin_anew(error)
             raise StagingError(f"{self._path}: {error}") from error
+
+    def _begin_anew(self, error: sqlite3.Error) -> None:
+        """Remove a damaged file: it is a log, and no erasing waits for it."""
+        for path in self._path.parent.glob(f"{FILE_NAME}*"):
+            with contextlib.suppress(OSError):  # the next one tries it again
+                path.unlink(missing_ok=True)
+        _log.error("%s: is damaged: %s; what was understood before is gone", self._path, error)
+
+
+def _delete(connection: sqlite3.Connection, condition: str, values: Sequence[object]) -> None:
+    gone = connection.execute(f"DELETE FROM outcomes WHERE {condition}", values)  # noqa: S608  # ours
+    if gone.rowcount:
+        connection.execute(f"PRAGMA user_version={_DELETED}")
+
+
+def _rewrite(connection: sqlite3.Connection) -> None:
+    """Write the file anew if something was deleted since it was: a copy may lie in a page's free room (docs/adr/0084).
+
+    ``user_version`` tells it, also after a kill: 1 is a file with nothing in it but its rows.
+    """
+    if connection.execute("PRAGMA user_version").fetchone() != (_NOTHING_ELSE,):
+        connection.execute("VACUUM")
+        connection.execute(f"PRAGMA user_version={_NOTHING_ELSE}")
 
 
 def _read(body: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ can be put into the other.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -49,6 +50,7 @@ def copy_out(where: Path | str, target: Path, keys: VoiceKeys) -> None:
     try:
         if path is not None:
             _copy_file(path, target)
+            _change_voice(target, lambda _, value: keys.opened(value))
         else:
             _copy_rows_out(where, target, keys)
     except (sqlite3.Error, SQLAlchemyError) as error:
@@ -87,6 +89,50 @@ def _copy_file(path: Path, target: Path) -> None:
     ):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+
+
+def _change_voice(copy: Path, value_of: Callable[[int, dict[str, Any]], Any]) -> None:
+    """Give each piece of voice in a copy, of a device by its number, another value; of whatever schema it is."""
+    read = (
+        f"SELECT device_id, ts, value FROM reports WHERE key IN ({', '.join('?' * len(KEYS_VOICE))})"  # noqa: S608  # marks
+        " AND (device_id, ts) > (?, ?) ORDER BY device_id, ts LIMIT ?"
+    )
+    after = (0, 0)
+    with closing(sqlite3.connect(copy, factory=guarded.Connection)) as connection, connection:
+        connection.execute("PRAGMA secure_delete=ON")
+        while rows := connection.execute(read, (*KEYS_VOICE, *after, ROWS)).fetchall():
+            after = rows[-1][:2]
+            made = [(_changed(device, text, value_of), device, ts) for device, ts, text in rows]
+            connection.executemany(
+                "UPDATE reports SET value = ?1 WHERE device_id = ?2 AND ts = ?3 AND value != ?1",
+                made,
+            )
+
+
+def _changed(device: int, text: Any, value_of: Callable[[int, dict[str, Any]], Any]) -> Any:
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError):
+        return text  # damaged
+    made = value_of(device, value) if isinstance(value, dict) else value
+    return text if made == value else json.dumps(made)
+
+
+def seal(copy: Path, keys: VoiceKeys) -> None:
+    """Seal the voice in a copy that is to be a store; nothing of it is open in the file afterwards.
+
+    Raises:
+        StagingError: the copy cannot be changed.
+    """
+    sealed = copy.with_name(f"{copy.name}.sealed")
+    try:
+        with keys.together():
+            _change_voice(copy, keys.seal)
+        with closing(sqlite3.connect(copy, factory=guarded.Connection)) as connection:
+            connection.execute("VACUUM INTO ?", (str(sealed),))
+    except sqlite3.Error as error:
+        raise StagingError(f"{copy.name}: cannot be made a store: {error}") from error
+    sealed.replace(copy)
 
 
 def _copy_rows_out(where: Path | str, target: Path, keys: VoiceKeys) -> None:
@@ -154,7 +200,8 @@ def copy_in(
         ):
             _check_unused(writing, engine.shown(url))
             _empty(writing, engine.shown(url), replace=replace)
-            _copy_rows(reading, writing, lambda row: _sealed(row, keys, used))
+            with keys.together():
+                _copy_rows(reading, writing, lambda row: _sealed(row, keys, used))
             _set_counters(writing)
             before_commit()
     except SQLAlchemyError as error:

@@ -77,11 +77,13 @@ class Database:
         """The database's name for messages: a path, or a URL without its password."""
         self.address = url.render_as_string(hide_password=False)
         """Its URL for a process of this cloud's own; it may have a password, so no message shows it."""
+        self.is_file = url.get_backend_name() == SQLITE
+        """Whether it is a SQLite file."""
         self._outage = Outage(self.shown)
         self.journal: Journal | None = None
         """Takes what a transaction takes back, before its commit; None: nobody keeps that."""
         self.voice_keys: voice_keys.VoiceKeys | None = None
-        """What voice is sealed with; None: a file, which overwrites what it deletes."""
+        """What voice is sealed with; None: a copy, which nothing is erased from."""
         self.mark: StoreMark | None = None
         """Tells whether a file lacks what was committed; None: nobody numbers that."""
         self._frozen = False
@@ -202,8 +204,7 @@ class Database:
         if self._frozen:
             return await self.read(_find_here, lookup, values)
         if self._quick is None:
-            is_file = self._url.get_backend_name() == SQLITE
-            self._quick = SqliteReader(self._url) if is_file else PostgresqlReader(self._url)
+            self._quick = SqliteReader(self._url) if self.is_file else PostgresqlReader(self._url)
         try:
             return await self._find(self._quick, lookup, lookup.parameters(values))
         except NotHereError:
@@ -279,6 +280,7 @@ class Database:
         noted = await asyncio.to_thread(keys.going)
         if noted:
             await asyncio.to_thread(keys.forget, await self.write(voice_keys.settle))
+            await asyncio.to_thread(keys.rewrite)
 
     def scrub(self) -> None:
         """Take from the database's files what was deleted before, as far as it can be reached; it blocks.

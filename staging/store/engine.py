@@ -139,7 +139,7 @@ def reading_engine(url: URL, connections: int) -> Engine:
 def writing_engine(url: URL) -> Engine:
     """Create the engine for writing transactions, of which only one runs at a time."""
     if url.get_backend_name() == SQLITE:
-        # What is deleted is overwritten: voice that somebody has erased must not stay in the file.
+        # What is deleted is overwritten, as far as SQLite does it.
         pragmas = ("foreign_keys=ON", "secure_delete=ON")
         return _sqlite(url, "BEGIN IMMEDIATE", 1, BUSY_TIMEOUT_MS, pragmas)
     # pool_pre_ping costs little here: many writes share one transaction of the one connection.
@@ -165,9 +165,9 @@ def scrub(url: URL) -> bool:
     """Take what was deleted from the files that lie beside the tables; return whether that was possible now.
 
     SQLite's log holds pages of before until it is emptied; the main file is overwritten at each deletion
-    (``secure_delete``), but for copies in the free room of pages that were rebuilt (docs/family.md). PostgreSQL
-    gives the room of deleted rows free, and keeps their bytes in its own files and its log until it uses them
-    again: no client can reach those, and so voice is sealed (docs/adr/0072).
+    (``secure_delete``), but for copies in the free room of pages that were rebuilt. PostgreSQL gives the room of
+    deleted rows free, and keeps their bytes in its own files and its log until it uses them again. No client can
+    reach those, and so voice is sealed (docs/adr/0072, 0084).
     """
     if url.get_backend_name() == SQLITE:
         with closing(

@@ -1,9 +1,10 @@
-"""Keys of the voice that lies in a PostgreSQL, in a file of the data folder (docs/adr/0072).
+"""Keys of the voice that lies in a store, in a file of the data folder (docs/adr/0072, 0084).
 
-PostgreSQL keeps the bytes of deleted rows in its tables' files and in its log until it uses their room again, and no client can
-change that. So what it is given of a voice segment is encrypted, with a key for each utterance; the key lies here, in a
-SQLite file that overwrites what it deletes. Keys go after the commit that has deleted their rows: one that fails leaves
-what was there. That they are to go is noted in the file before it, and `settle` ends what a crash between has left.
+A store keeps bytes of deleted rows: PostgreSQL in its tables' files and in its log until it uses their room again, SQLite where it
+has put a page together anew. No client can change that. So what a store is given of a voice segment is encrypted, with a key for
+each utterance; the key lies here, in a small SQLite file that is written anew when keys have gone. Keys go after the commit
+that has deleted their rows: one that fails leaves what was there. That they are to go is noted in the file before it, until
+they are in it no more: `settle` and `VoiceKeys.rewrite` end what a crash between has left.
 
 In a row the member ``sealed`` has the place of ``voice_data``: the key's id, a dot, and Base64 of nonce and cipher text.
 """
@@ -13,11 +14,10 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +25,20 @@ from sqlalchemy import JSON, event, select, type_coerce
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from base.sqlite import Connection
 from staging.errors import StoreBusyError
+from staging.store.key_file import ID_BYTES, KEY_BYTES, KeyFile
 from staging.store.models import Report
 from wire.errors import WireError
 from wire.reports import KEYS_VOICE
 from wire.voice import parse_segment
 
-FILE_NAME = "voice-keys.sqlite"
-FILE_MODE = 0o600
 SEALED, PLAIN = "sealed", "voice_data"
-ID_BYTES, KEY_BYTES, NONCE_BYTES = 8, 16, 12
-BUSY_TIMEOUT_S = 5.0
+NONCE_BYTES = 12
 # Utterances that are spoken at one time, of one process: one that is forgotten here gets a second key.
 OPEN_LIMIT = 1024
 _INFO, _GOING = "voice keys", "keys that go"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS keys (id BLOB PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS going (id BLOB, device_id INTEGER, PRIMARY KEY (id, device_id)) WITHOUT ROWID;
-"""
+_GONE = "SELECT id, device_id FROM going WHERE id NOT IN (SELECT id FROM keys)"
+_SPARE = "DELETE FROM going WHERE id = ? AND device_id = ?"
 
 _Key = tuple[bytes, bytes]
 Going = tuple[bytes, int]
@@ -55,9 +50,8 @@ class VoiceKeys:
 
     def __init__(self, path: Path) -> None:
         """Use the file ``path``, which the first voice makes."""
-        self._path = path
+        self._file = KeyFile(path)
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
         self._open: OrderedDict[tuple[int, int], tuple[_Key, int]] = OrderedDict()
 
     def seal(self, device_id: int, value: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,41 +93,61 @@ class VoiceKeys:
     def note_going(self, going: Sequence[Going]) -> None:
         """Note keys that go once their rows are gone; raises StoreBusyError."""
         with self._lock:
-            if self._is_there():
-                self._change(going, "INSERT OR IGNORE INTO going (id, device_id) VALUES (?, ?)")
+            if self._file.exists():
+                self._file.change(
+                    going, "INSERT OR IGNORE INTO going (id, device_id) VALUES (?, ?)"
+                )
 
     def going(self) -> list[Going]:
         """Return the keys of which it was noted that they go, and that are there; raises StoreBusyError."""
         with self._lock:
-            return self._found("SELECT id, device_id FROM going") if self._is_there() else []
+            return (
+                self._file.found("SELECT id, device_id FROM going") if self._file.exists() else []
+            )
 
     def spare(self, going: Sequence[Going]) -> None:
         """Let keys stay, since their rows have; raises StoreBusyError."""
         with self._lock:
-            self._change(going, "DELETE FROM going WHERE id = ? AND device_id = ?")
+            self._file.change(going, _SPARE)
 
     def forget(self, marks: Collection[bytes]) -> None:
-        """Delete keys, in the file too; raises StoreBusyError."""
+        """Delete keys; a copy may be in the file until `rewrite`. Raises StoreBusyError."""
         with self._lock:
-            if marks and self._is_there():
+            if marks and self._file.exists():
                 self._leave(marks)
-                rows = [(mark,) for mark in marks]
-                self._change(
-                    rows, "DELETE FROM keys WHERE id = ?", "DELETE FROM going WHERE id = ?"
-                )
+                self._file.change([(mark,) for mark in marks], "DELETE FROM keys WHERE id = ?")
+
+    def rewrite(self) -> None:
+        """Write the file anew if keys that were noted have gone, and end their notes; raises StoreBusyError.
+
+        SQLite overwrites what it deletes, but not the copies that lie in a page's free room since it was put together anew.
+        """
+        with self._lock:
+            gone = self._file.found(_GONE) if self._file.exists() else []
+            if gone:
+                self._file.vacuum()
+                self._file.change(gone, _SPARE)
 
     def keep(self, marks: Collection[bytes]) -> None:
         """Delete every key but these: a store was put in the place of another; raises StoreBusyError."""
         with self._lock:
-            found = self._found("SELECT id FROM keys") if self._is_there() else []
-        self.forget({mark for (mark,) in found if mark not in marks})
+            found = self._file.found("SELECT id FROM keys") if self._file.exists() else []
+        gone = {mark for (mark,) in found if mark not in marks}
+        if gone:
+            self.forget(gone)
+            with self._lock:
+                self._file.vacuum()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Have the new keys of much voice on disk at the end alone, before its rows are; raises StoreBusyError."""
+        with self._file.together():
+            yield
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+            self._file.close()
 
     def _key_of(self, device_id: int, value: Mapping[str, Any]) -> _Key:
         """Return the key of an utterance; a segment that does not go on with it has a new one: numbers come again."""
@@ -142,7 +156,7 @@ class VoiceKeys:
             key, last = self._open.pop(name, (None, 0))
             if key is None or segment <= last:
                 key = (secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES))
-                self._change([key], "INSERT INTO keys (id, key) VALUES (?, ?)")
+                self._file.change([key], "INSERT OR IGNORE INTO keys (id, key) VALUES (?, ?)")
             self._open[name] = key, segment
             while len(self._open) > OPEN_LIMIT:
                 self._open.popitem(last=False)
@@ -154,7 +168,7 @@ class VoiceKeys:
         except (binascii.Error, ValueError):
             return None
         with self._lock:
-            found = self._found("SELECT key FROM keys WHERE id = ?", mark)
+            found = self._file.found("SELECT key FROM keys WHERE id = ?", mark)
         if not found:
             return None
         key = found[0][0]
@@ -165,48 +179,9 @@ class VoiceKeys:
         except (InvalidTag, ValueError):
             return None  # damaged
 
-    def _is_there(self) -> bool:
-        return self._connection is not None or self._path.exists()
-
-    def _found(self, statement: str, *values: object) -> list[Any]:
-        try:
-            return self._file().execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-
-    def _change(self, rows: Sequence[tuple[bytes | int, ...]], *statements: str) -> None:
-        try:
-            with self._file() as connection:
-                for statement in statements:
-                    connection.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise self._failed(error) from error
-
-    def _file(self) -> sqlite3.Connection:
-        if self._connection is None:
-            is_new = not self._path.exists()
-            made = sqlite3.connect(
-                self._path, BUSY_TIMEOUT_S, check_same_thread=False, factory=Connection
-            )
-            if is_new:
-                self._path.chmod(FILE_MODE)
-            # A log would keep keys that are deleted; each change is on disk before the row that needs it.
-            made.execute("PRAGMA journal_mode=DELETE")
-            made.execute("PRAGMA synchronous=FULL")
-            made.execute("PRAGMA secure_delete=ON")
-            made.executescript(_SCHEMA)
-            self._connection = made
-        return self._connection
-
-    def _failed(self, error: sqlite3.Error) -> StoreBusyError:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-        return StoreBusyError(f"{self._path}: {error}")
-
 
 def _cipher(key: bytes) -> Any:
-    # Two tenths of a second, for clouds with PostgreSQL alone.
+    # Two tenths of a second of each command.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
 
     return AESGCM(key)

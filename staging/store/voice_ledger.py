@@ -203,7 +203,7 @@ def expire(session: Session, device_id: int, before: int, limit: int, now: int) 
 
 
 def forget_keys(session: Session, device_id: int, times: Sequence[int]) -> None:
-    """Let the keys of the voice of these times (ms) go with its rows; a store that is a file has none."""
+    """Let the keys of the voice of these times (ms) go with its rows."""
     if voice_keys.of(session) is not None:
         of_these = (Report.device_id == device_id, Report.ts.in_(times), Report.key.in_(KEYS_VOICE))
         found = session.scalars(select(Report.value).where(*of_these))

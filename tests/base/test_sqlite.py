@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from base.sqlite import Connection
+from base.sqlite import Connection, is_damage
 
 SCHEMA = "CREATE TABLE heard (id INTEGER PRIMARY KEY, place REAL)"
 
@@ -59,3 +59,31 @@ def test_pythons_own_raises_another_error_and_so_this_is_needed(tmp_path: Path) 
             except UnicodeDecodeError:
                 others += 1
     assert others
+
+
+def error_of(path: Path, *statements: str) -> sqlite3.Error:
+    with closing(sqlite3.connect(path, timeout=0, factory=Connection)) as file:
+        for statement in statements:
+            try:
+                file.execute(statement)
+            except sqlite3.Error as error:
+                return error
+    raise AssertionError("no statement failed")
+
+
+def test_what_is_damage_and_what_is_the_disk_s_or_somebody_else_s(tmp_path: Path) -> None:
+    path = tmp_path / "file.sqlite"
+    bad = spoilt(path)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert not is_damage(error_of(path, "BEGIN IMMEDIATE"))  # somebody else writes
+    assert not is_damage(
+        error_of(path, "PRAGMA max_page_count=2", "CREATE TABLE other (id)")
+    )  # full
+    with pytest.raises(sqlite3.OperationalError) as raised:
+        sqlite3.connect(tmp_path)
+    assert not is_damage(raised.value)
+    assert is_damage(error_of(path, "SELECT place FROM hears"))
+    for data in (b"no database" * 100, bad[0]):
+        path.write_bytes(data)
+        assert is_damage(error_of(path, "DELETE FROM heard"))

@@ -12,7 +12,7 @@ from unittest.mock import MagicMock, Mock
 import pytest
 from sqlalchemy import make_url
 
-from staging import backup, server, taken_back
+from staging import backup, restoring, server, taken_back
 from staging.bulk_jobs import Jobs
 from staging.commands import apt_repositories
 from staging.commands.runs import _Turn
@@ -92,18 +92,18 @@ def test_the_keys_of_voice(tmp_path: Path, monkeypatch: Patch) -> None:
     frame = pack_frame(b"sound", HeaderStyle.LENGTH32, 8000)
     value = VoiceSegment(7, 0, 8000, eof=False, voice_data=frame).to_json()
     sealed = keys.seal(1, value)
-    guard = Guard(keys, "_lock", monkeypatch).data("_connection", "_open")
+    guard = Guard(keys, "_lock", monkeypatch).data("_file", "_open")
     mark = [bytes(16)]
     guard.check(
         lambda: keys.seal(1, VoiceSegment(7, 1, 8000, eof=True, voice_data=frame).to_json()),
         lambda: keys.opened(sealed), lambda: keys.note_going([(mark[0], 1)]), keys.going,
         lambda: keys.spare([(mark[0], 1)]), lambda: keys.leave(mark), lambda: keys.forget(mark),
-        lambda: keys.keep(mark), keys.close,
+        keys.rewrite, lambda: keys.keep(mark), keys.close,
     )  # fmt: skip
 
 
 async def test_an_order_to_erase(tmp_path: Path, monkeypatch: Patch) -> None:
-    database: Any = SimpleNamespace(read=nothing, settle_keys=nothing, voice_keys=None)
+    database: Any = SimpleNamespace(read=nothing, settle_keys=nothing, is_file=True)
     eraser = Eraser(database, OutcomeLog(tmp_path), lambda: 1)
     guard = Guard(eraser, "_one", monkeypatch).calls(database, "read", "settle_keys")
     await guard.check_tasks(eraser.rest)
@@ -196,12 +196,14 @@ def test_a_restoring_keeps_servers_out(data: DataDir, monkeypatch: Patch) -> Non
     def stop(*_words: object) -> NoReturn:
         raise StoppedError
 
-    monkeypatch.setattr(backup, "_unpack", stop)
-    guard = FileGuard(data.root / ".serve.lock", monkeypatch).calls(backup, "_working", "_unpack")
+    monkeypatch.setattr(restoring, "_unpack", stop)
+    guard = FileGuard(data.root / ".serve.lock", monkeypatch).calls(
+        restoring, "_working", "_unpack"
+    )
 
     def work() -> None:
         with pytest.raises(StoppedError):
-            backup.restore(data, data.database, Path(__file__), Mock())
+            restoring.restore(data, data.database, Path(__file__), Mock())
 
     guard.check(work)
 

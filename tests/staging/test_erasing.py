@@ -40,10 +40,11 @@ from staging.store import (
     voice_ledger,
 )
 from staging.store.effects import Wanted
-from staging.store.voice_keys import FILE_NAME, VoiceKeys
+from staging.store.key_file import FILE_NAME
+from staging.store.voice_keys import VoiceKeys
 from tests.moved_clock import on_moved_clock
 from wire.family import Spoken
-from wire.voice import FRAME_SECONDS, HeaderStyle, Segmenter, VoiceSegment
+from wire.voice import FRAME_SECONDS, HeaderStyle, Segmenter, VoiceSegment, unpack_frames
 
 NOW = 1_495_000_000_000
 UUID, OTHER = "0083000000000a", "0083000000000b"
@@ -106,6 +107,11 @@ class Cloud:
         self.outcomes.add(replace(heard, uuid=OTHER, text="别的孩子说的"))
         return segments
 
+    def keys(self) -> dict[bytes, bytes]:
+        """Return what the file of the voice's keys has, by their marks."""
+        with contextlib.closing(sqlite3.connect(self.root / FILE_NAME)) as file:
+            return dict(file.execute("SELECT id, key FROM keys"))
+
     def traces(self, *marks: bytes) -> list[str]:
         """Return the files of the data folder that have one of the marks."""
         files = {path.name: path.read_bytes() for path in self.root.rglob("*") if path.is_file()}
@@ -127,8 +133,7 @@ def careless() -> Iterator[None]:
 
 @pytest.fixture
 def cloud(database: Database, tmp_path: Path) -> Cloud:
-    if not database.shown.endswith(".sqlite"):
-        database.voice_keys = VoiceKeys(tmp_path / FILE_NAME)
+    database.voice_keys = VoiceKeys(tmp_path / FILE_NAME)
     return Cloud(database, tmp_path)
 
 
@@ -155,6 +160,10 @@ def marks_of(segments: list[VoiceSegment]) -> list[bytes]:
     return marks
 
 
+def frames_of(segments: list[VoiceSegment]) -> list[bytes]:
+    return [frame for each in segments for frame in unpack_frames(each.voice_data)]
+
+
 async def test_no_file_has_a_trace_of_what_a_parent_has_erased(cloud: Cloud) -> None:
     kept = cloud.say(10_001, "留下的一句")
     gone = cloud.say(10_002)
@@ -164,29 +173,39 @@ async def test_no_file_has_a_trace_of_what_a_parent_has_erased(cloud: Cloud) -> 
     assert (
         power_at(samples.samples, hertz_of(10_002)) > 0.4
     )  # the mark is heard, and would be found
-    marks = [*marks_of(gone), TEXT.encode()]
-    is_file = cloud.database.shown.endswith(".sqlite")
-    if is_file:
-        assert cloud.traces(*marks)
+    keys = cloud.keys()
+    assert cloud.traces(TEXT.encode()) != []
+    assert cloud.traces(*marks_of([*kept, *gone, *other])) == []  # neither as text nor as bytes
+    assert cloud.traces(*keys.values()) == [FILE_NAME]
     spoken = [Spoken(10_002, cloud.now)]
     cloud.database.call(family.erase_spoken, cloud.ids[UUID], spoken, cloud.now)
     assert await cloud.eraser.soon()
-    assert cloud.traces(*marks) == []
+    left = cloud.keys()
+    (lost,) = keys.keys() - left.keys()
+    assert cloud.traces(keys[lost], TEXT.encode()) == []
     found, _ = cloud.database.call(utterances.page, cloud.ids[UUID], None, 10)
     assert [each.id for each in found] == [10_003, 10_001]
     assert [each["text"] for each in cloud.outcomes.recent(UUID)] == ["也留下", "留下的一句"]
     assert len(cloud.outcomes.recent(OTHER)) == 3
-    if is_file:
-        assert cloud.traces(*marks_of(kept))
-        assert cloud.traces(*marks_of(other))
-    else:
-        # PostgreSQL keeps what is deleted, so it was never given any: neither as text nor as bytes.
+    for each, segments in zip(found, (other, kept), strict=True):
+        assert each.frames() == frames_of(segments)
+    if not cloud.database.is_file:
         first = next(each for each in gone if each.voice_data)
         assert not in_postgresql(cloud, base64.b64encode(first.voice_data)[:120])
         assert in_postgresql(cloud, b"n" * 400)  # the other one's reports, which are not sealed
-        keys = sqlite3.connect(cloud.root / FILE_NAME)
-        assert keys.execute("SELECT count(*) FROM keys").fetchone() == (2,)
-        keys.close()
+
+
+@pytest.mark.one_database
+async def test_voice_that_a_version_before_has_not_sealed_goes_from_the_file(cloud: Cloud) -> None:
+    keys, cloud.database.voice_keys = cloud.database.voice_keys, None
+    kept, gone = cloud.say(10_001), cloud.say(10_002)
+    cloud.database.voice_keys = keys
+    assert cloud.traces(*marks_of(gone)) != []
+    spoken = [Spoken(10_002, cloud.now)]
+    cloud.database.call(family.erase_spoken, cloud.ids[UUID], spoken, cloud.now)
+    assert await cloud.eraser.soon()
+    assert cloud.traces(*marks_of(gone)) == []
+    assert cloud.traces(*marks_of(kept)) != []
 
 
 async def test_a_family_that_has_gone_leaves_nothing_in_any_file(cloud: Cloud) -> None:
@@ -302,6 +321,8 @@ class Ledger:
         self.old.remove(words[0])
         return 1
 
+    is_file = True
+
     async def settle_keys(self) -> None:
         """There are none."""
 
@@ -361,7 +382,8 @@ async def test_an_order_of_a_clock_that_was_years_ahead_takes_nothing_of_the_nex
     found = call(history.page, number, history.Query(limit=100)).entries
     assert {entry.key for entry in found} == {"play", "volume", "voice_control"}
     assert all(entry.ts <= cloud.now for entry in found)
-    assert cloud.traces(*marks_of(kept))
+    heard, _ = call(utterances.page, number, None, 10)
+    assert [each.frames() for each in heard] == [frames_of(kept)]
     entries, _ = call(voice_ledger.page, number, None, 10)
     assert [(entry.utterance, entry.erase_time) for entry in entries] == [(10_003, None)]
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from staging import backup
-from staging.backup import Wanted
+from staging import backup, restoring
 from staging.data_dir import DataDir, Endpoints, locked, write_endpoints
 from staging.errors import StagingError, StoreFaultError
 from staging.opening import open_store
+from staging.restoring import Wanted
 from staging.store import Database, copies, devices, soundness
 from staging.store.models import Batch
 
@@ -118,17 +118,17 @@ def test_a_restoring_into_a_postgresql_is_ended_by_the_same_call(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(backup, "_put_aside", fail)  # its rows are there, its CA is not
+        patch.setattr(restoring, "_put_aside", fail)  # its rows are there, its CA is not
         with pytest.raises(StagingError, match="was broken off"):
-            backup.restore(new, where, file, wanted)
+            restoring.restore(new, where, file, wanted)
     with pytest.raises(StoreFaultError, match=r"repeat `story-cloud restore \S+saved\.tar`"):
         open_store(new, where)
-    backup.restore(new, where, file, wanted)
+    restoring.restore(new, where, file, wanted)
     assert (new.root / "ca" / "ca.key").read_text() == "the key"
     with closing(open_store(new, where)) as store:
         assert [view.device.uuid for view in store.call(devices.views)] == [UUID]
     with pytest.raises(StagingError, match=r"has rows in .*; --replace"):
-        backup.restore(new, where, file, wanted)
+        restoring.restore(new, where, file, wanted)
     open_store(new, where).close()  # nothing was changed
 
 
@@ -181,7 +181,7 @@ def test_a_backup_brings_everything_back(where: Path | str, tmp_path: Path) -> N
     with closing(open_store(data, where)) as store:
         store.call(devices.add, None, 0)
     (data.root / "ca" / "ca.key").write_text("another key")
-    _, (aside,) = backup.restore(data, where, file, Wanted("then", replace=True))
+    _, (aside,) = restoring.restore(data, where, file, Wanted("then", replace=True))
     assert (data.root / "ca" / "ca.key").read_text() == "the key"
     assert (aside / "ca" / "ca.key").read_text() == "another key"
     with closing(open_store(data, where, looks=True)) as store:
@@ -201,15 +201,15 @@ def test_rows_of_a_postgresql_are_kept_unless_told(
     backup.make(data, data.database, file, 0)
     other = DataDir(tmp_path / "other")
     with pytest.raises(StagingError, match="--replace"):
-        backup.restore(other, where, file, Wanted("then", forgets=True))
+        restoring.restore(other, where, file, Wanted("then", forgets=True))
     assert not other.restoring.exists()  # nothing was changed
     # The lock of this data folder says nothing of a cloud that has another one.
     with closing(Database(where)) as store, monkeypatch.context() as quick:
         quick.setattr(copies, "GONE_SECONDS", 0.0)
         store.call(devices.views)
         with pytest.raises(StagingError, match="a story-cloud runs on it: stop it first"):
-            backup.restore(other, where, file, Wanted("then", replace=True, forgets=True))
-    backup.restore(other, where, file, Wanted("then", replace=True, forgets=True))
+            restoring.restore(other, where, file, Wanted("then", replace=True, forgets=True))
+    restoring.restore(other, where, file, Wanted("then", replace=True, forgets=True))
     with closing(Database(where)) as store:
         assert [view.device.uuid for view in store.call(devices.views)] == [UUID]
 
@@ -223,7 +223,7 @@ def test_a_running_server_and_damaged_backups_are_refused(data: DataDir, tmp_pat
         locked(data.root / ".serve.lock", "", timeout=0),
         pytest.raises(StagingError, match="serve runs on it: stop it first"),
     ):
-        backup.restore(data, data.database, file, Wanted("x"))
+        restoring.restore(data, data.database, file, Wanted("x"))
     whole = file.read_bytes()
     at = whole.index(b"SQLite format 3")
     for damaged in (
@@ -234,7 +234,7 @@ def test_a_running_server_and_damaged_backups_are_refused(data: DataDir, tmp_pat
     ):
         file.write_bytes(damaged)
         with pytest.raises(StagingError, match=r"saved\.tar"):
-            backup.restore(data, data.database, file, Wanted("x"))
+            restoring.restore(data, data.database, file, Wanted("x"))
     assert at
     assert data.database.read_bytes() == before
 
@@ -249,7 +249,7 @@ def test_names_that_lead_out_of_the_folder(data: DataDir, tmp_path: Path) -> Non
         with tarfile.open(tmp_path / "bad.tar", "a") as archive:
             archive.add(tmp_path / "evil", name)
         with pytest.raises(StagingError, match="no part of a backup"):
-            backup.restore(data, data.database, tmp_path / "bad.tar", Wanted("x"))
+            restoring.restore(data, data.database, tmp_path / "bad.tar", Wanted("x"))
 
 
 @pytest.mark.one_database

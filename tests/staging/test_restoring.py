@@ -9,6 +9,7 @@ import lzma
 import os
 import shutil
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,16 +17,21 @@ from typing import Any
 
 import pytest
 
-from staging import backup
-from staging.backup import Wanted
+from staging import backup, restoring
 from staging.data_dir import DataDir
 from staging.errors import StagingError, StoreFaultError
+from staging.gateway.reports import decide
 from staging.opening import open_store
-from staging.store import copies, devices
+from staging.restoring import Wanted as Way
+from staging.store import Database, copies, devices, effects, history
+from staging.store.effects import Wanted
+from staging.store.key_file import FILE_NAME
 from staging.store.mark import StoreMark
+from wire.voice import VoiceSegment
 
 pytestmark = pytest.mark.one_database
 OLD, NEW = "0083000000000a", "0083000000000b"
+LAST = history.Query(limit=5)
 # What changes a folder; a kill comes before one of these.
 STEPS = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 
@@ -39,20 +45,37 @@ def data(tmp_path: Path, blank_store: Path) -> DataDir:
     (made.ca / "ca.key").write_text("old")
     with closing(open_store(made, made.database)) as store:
         store.mark = StoreMark(made.database)
-        store.call(devices.add, OLD, 0)
+        say(store, OLD)
         backup.make(made, made.database, tmp_path / "saved.tar", 0)
-        store.call(devices.add, NEW, 0)
+        say(store, NEW)
     (made.ca / "ca.key").write_text("new")
     return made
 
 
+def say(store: Database, uuid: str) -> None:
+    """Add a machine, at which a child says something."""
+    number = store.call(devices.add, uuid, 0).id
+    wanted = [Wanted(decide(uuid, {"duer_voice": voice_of(uuid)}))]
+    store.call(effects.apply_all, number, None, wanted, 1000)
+
+
+def voice_of(uuid: str) -> dict[str, Any]:
+    sound = b"\x14\0\0\0" + uuid.encode() + bytes(20 - len(uuid))
+    return VoiceSegment(10_001, 0, 8000, eof=True, voice_data=sound).to_json()
+
+
 def uuids(data: DataDir, database: Path | None = None) -> set[str]:
+    """Return which machines are there; what was said at each can be heard."""
     with closing(open_store(data, database or data.database)) as store:
-        return {view.device.uuid for view in store.call(devices.views)}
+        views = {view.device.id: view.device.uuid for view in store.call(devices.views)}
+        said = {number: store.call(history.page, number, LAST).entries for number in views}
+    for number, uuid in views.items():
+        assert [entry.value for entry in said[number]] == [voice_of(uuid)], uuid
+    return set(views.values())
 
 
 def restore(data: DataDir, **wanted: Any) -> None:
-    backup.restore(data, data.database, data.root.parent / "saved.tar", Wanted("then", **wanted))
+    restoring.restore(data, data.database, data.root.parent / "saved.tar", Way("then", **wanted))
 
 
 def killed(work: Callable[[], object]) -> Iterator[int]:
@@ -112,7 +135,10 @@ def check_repeated(data: DataDir, folder: Path) -> None:
 
 def uuids_of(store: Path, folder: Path) -> set[str]:
     elsewhere = DataDir(folder / "look").create()
-    for each in store.parent.glob(f"{store.name}*"):
+    # What was put aside has its keys beside it; of a restoring that was killed in between one of them is there yet.
+    keys = [store.with_name(FILE_NAME), folder / "cloud" / FILE_NAME]
+    beside = [*store.parent.glob(f"{store.name}*"), next(each for each in keys if each.exists())]
+    for each in beside:
         shutil.copy(each, elsewhere.root)
     found = uuids(elsewhere)
     shutil.rmtree(elsewhere.root)
@@ -152,7 +178,7 @@ def test_a_restoring_without_room_changes_nothing(
     data: DataDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for place, name in (
-        (shutil, "copyfile"), (backup, "fsync_tree"), (backup, "write_atomically"),
+        (shutil, "copyfile"), (restoring, "fsync_tree"), (restoring, "write_atomically"),
     ):  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(place, name, full)
@@ -173,7 +199,7 @@ def test_the_disk_that_is_full_is_told(
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "copyfile", full)
         with pytest.raises(StagingError, match=f"^{other}: its disk is full"):
-            backup.restore(data, other, tmp_path / "saved.tar", Wanted("then"))
+            restoring.restore(data, other, tmp_path / "saved.tar", Way("then"))
 
 
 def test_a_restoring_whose_disk_fails_in_between_says_to_repeat_it(
@@ -181,7 +207,7 @@ def test_a_restoring_whose_disk_fails_in_between_says_to_repeat_it(
 ) -> None:
     for name in ("_new_folder", "fsync_path"):
         with monkeypatch.context() as patch:
-            patch.setattr(backup, name, full)
+            patch.setattr(restoring, name, full)
             with pytest.raises(StagingError, match=r"was broken off \(No space left .* repeat it"):
                 restore(data)
         with pytest.raises(StoreFaultError, match=r"repeat `story-cloud restore \S+saved\.tar`"):
@@ -208,10 +234,42 @@ def test_a_store_behind_another_mount_of_the_same_disk(
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", within_a_mount)
-    _, asides = backup.restore(data, store, tmp_path / "saved.tar", Wanted("then"))
+    _, asides = restoring.restore(data, store, tmp_path / "saved.tar", Way("then"))
     assert asides == (tmp_path / "mount" / "replaced-then", data.root / "replaced-then")
     assert (asides[0] / "cloud.sqlite").exists()
+    assert (asides[1] / FILE_NAME).exists()
     assert uuids(data, store) == {OLD}
+
+
+def test_what_is_restored_has_its_voice_sealed_anew_and_what_was_there_keeps_its_keys(
+    data: DataDir, tmp_path: Path
+) -> None:
+    with tarfile.open(tmp_path / "saved.tar") as archive:
+        store = archive.extractfile("store.sqlite")
+        assert store is not None
+        assert str(voice_of(OLD)["voice_data"]).encode() in store.read()
+    keys = (data.root / FILE_NAME).read_bytes()
+    restore(data)
+    assert uuids(data) == {OLD}
+    for path in data.root.rglob("*"):
+        if path.is_file():
+            assert str(voice_of(OLD)["voice_data"]).encode() not in path.read_bytes(), path
+    (aside,) = data.root.glob("replaced-*")
+    assert (aside / FILE_NAME).read_bytes() == keys
+    assert uuids_of(aside / "cloud.sqlite", tmp_path) == {OLD, NEW}
+
+
+def test_a_backup_without_voice_takes_no_keys_and_leaves_none(
+    data: DataDir, tmp_path: Path, blank_store: Path
+) -> None:
+    other = DataDir(tmp_path / "other").create()
+    shutil.copy(blank_store, other.database)
+    backup.make(other, other.database, tmp_path / "other.tar", 0)
+    way = Way("then", forgets=True)
+    _, (aside,) = restoring.restore(data, data.database, tmp_path / "other.tar", way)
+    assert not (data.root / FILE_NAME).exists()
+    assert (aside / FILE_NAME).exists()
+    assert uuids(data) == set()
 
 
 def test_a_backup_without_room_leaves_the_one_before(
@@ -243,7 +301,7 @@ def test_what_is_no_backup_is_refused_at_once(
 ) -> None:
     put(tmp_path / "odd")
     with pytest.raises(StagingError, match=expected):
-        backup.restore(data, data.database, tmp_path / "odd", Wanted("then"))
+        restoring.restore(data, data.database, tmp_path / "odd", Way("then"))
     assert uuids(data) == {OLD, NEW}
 
 

@@ -28,6 +28,7 @@ from staging.identity import ca
 from staging.opening import open_store
 from staging.releases.stock import Stock
 from staging.store import Database, devices, ota, releases
+from staging.store.key_file import FILE_NAME
 from staging.store.models import (
     KIND_REPORT,
     UNVERIFIED,
@@ -41,6 +42,7 @@ from staging.store.models import (
 from staging.store.order_rules import Status
 from staging.store.releases import Target
 from staging.store.retention import REPORT_DAYS
+from staging.store.voice_keys import VoiceKeys
 from staging.times import now_ms
 from tools.sim import paces
 from tools.sim.broker_process import DEVICES_PORT, BrokerProcess
@@ -221,7 +223,11 @@ class Cloud:
         """Open the store; where a bit of it may be another one, as the server does, which takes its time at each commit."""
         self.files.stock = Stock(self.folder / "tuf" / "targets")
         path = self.folder / STORE
-        return open_store(DataDir(self.folder), path, looks=True) if self.looks else Database(path)
+        if self.looks:
+            return open_store(DataDir(self.folder), path, looks=True)
+        database = Database(path)
+        database.voice_keys = VoiceKeys(self.folder / FILE_NAME)
+        return database
 
     def put_back(self) -> None:
         """Put a damaged file back, as an operator does."""

@@ -345,7 +345,7 @@ class Ending:
     Attributes:
         view: the machine's last.
         accepted: reports that the outbox took for good: (epoch, number) and key.
-        excused: those that may be missing, and why.
+        excused: those that may be missing.
         epochs: numbers that the cloud has, by epoch, as ranges.
         tasks: the updates in the cloud's store; none of one that was damaged.
         versions: what the machine may run.
@@ -360,7 +360,7 @@ class Ending:
 
     view: View
     accepted: Mapping[tuple[str, int], str] = field(default_factory=dict)
-    excused: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    excused: Collection[tuple[str, int]] = ()
     epochs: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
     tasks: Sequence[Mapping[str, Any]] = ()
     versions: Sequence[str] = ()

@@ -16,7 +16,6 @@ from resources.loudness.steps import level_of, step_of
 from resources.playing.events import State
 from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
-from staging.store.repeats import EPOCHS_LIMIT
 from tools.sim import hands_free
 from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
@@ -28,6 +27,7 @@ from tools.sim.machine import Machine
 from tools.sim.net import Asks
 from tools.sim.open_api import Apps
 from tools.sim.promises import FILES, START_SECONDS, Promises, told_by
+from tools.sim.pruning import forgets, of_forgotten
 from tools.sim.reloading import has_taken
 from tools.sim.service import often_killed
 from tools.sim.watching import WATCHED
@@ -434,7 +434,7 @@ class Observer:
         return Ending(
             view=await self.view(),
             accepted=self.accepted,
-            excused=self.excused,
+            excused=self.excused.keys() | of_forgotten(self.accepted, epochs),
             epochs=epochs if watch is None else watch.ever(epochs),
             tasks=() if cloud.files.has_spoilt_store else found.get("tasks", ()),
             versions=["1.0.0", *packages.values()],
@@ -451,7 +451,7 @@ class Observer:
             told=self.promises.set_on_card,
             damaged=machine.damaged | cloud.files.damaged,
             cancelled=self.promises.cancelled,
-            offered={} if machine.starts > EPOCHS_LIMIT or pruned else self.offered,
+            offered={} if forgets(machine.starts) or pruned else self.offered,
             rows=found.get("rows", {}),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,6 +136,21 @@ def read(session: Any) -> Kept:
         {number: (device, ts) for number, device, ts in session.execute(changes)},
         counted,
     )
+
+
+def forgets(starts: int) -> bool:
+    """Return whether a machine has started so often that the cloud has forgotten numbers of its oldest reports."""
+    return starts > EPOCHS_LIMIT
+
+
+def of_forgotten(
+    accepted: Iterable[tuple[str, int]], epochs: Collection[str]
+) -> set[tuple[str, int]]:
+    """Return those of the reports, in their order, of whose start the cloud knows no number any more, as of each but the last ones."""
+    reports = list(accepted)
+    starts = list(dict.fromkeys(epoch for epoch, _ in reports))
+    gone = set(starts[:-EPOCHS_LIMIT]).difference(epochs)
+    return {report for report in reports if report[0] in gone}
 
 
 class PruneWatch:

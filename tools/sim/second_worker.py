@@ -16,6 +16,8 @@ from staging.broker.members import Members
 from staging.broker.worker import Worker
 from staging.gateway.gateway import Gateway, Limits
 from staging.store import Database
+from staging.store.key_file import FILE_NAME
+from staging.store.voice_keys import VoiceKeys
 from tools.sim.calls import bury
 from tools.sim.cloud_files import STORE
 from tools.sim.life import CURRENT, Life
@@ -72,6 +74,7 @@ class SecondWorker:
         try:
             assert cloud.broker is not None  # noqa: S101  # only such clouds have one
             database = Database(cloud.folder / STORE)
+            database.voice_keys = VoiceKeys(cloud.folder / FILE_NAME)
             self._compile(database)
             self.members = members = Members("second")
             limits = Limits() if cloud.terms is None else cloud.terms.limits

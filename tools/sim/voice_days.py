@@ -19,8 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 import staging.api.family
 from staging import erasing
 from staging.erasing import Eraser
+from staging.errors import StoreBusyError
 from staging.recognition.outcomes import FILE_NAME, VOICE, Outcome, OutcomeLog
-from staging.store import Database, family
+from staging.store import Database, family, voice_keys
 from staging.store.models import Device, Erasure, Report
 from staging.times import now_ms
 from tools.sim.scenario import DAY_HOURS
@@ -36,8 +37,8 @@ DAY_TIMES, DAY_LOOK_SECONDS = 60, 30.0
 NEAR_MS = 600_000
 # As docs/family.md has it: what is ordered is deleted within a minute; a start takes some seconds.
 MINUTE_MS, START_MS = 60_000, 15_000
-# Bytes by which a piece of voice is known again in a file, and how many of the latest are looked for.
-MARK, MARKS = 48, 60
+# How many of the latest keys and sounds are looked for in files, and bytes of a sound that are.
+MARKS, SOUND_BYTES = 60, 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +78,22 @@ def set_voice_terms(terms: VoiceTerms | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One piece of voice in the store: of which utterance, which piece, and its sound as it is stored."""
+    """One piece of voice: of which utterance, which piece, and its sound.
+
+    Attributes:
+        key: what the store has it sealed with, by which it is looked for in files; b"" where there is no sound.
+    """
 
     utterance: int
     segment: int
     sound: str
+    key: bytes = field(default=b"", compare=False)
 
     @property
     def mark(self) -> bytes:
-        """What of it is looked for in files; b"" where there is too little."""
+        """What of its sound is looked for in files; b"" where there is too little."""
         middle = len(self.sound) // 2
-        return self.sound[middle : middle + MARK].encode() if len(self.sound) > 2 * MARK else b""
+        return self.sound[middle : middle + SOUND_BYTES].encode() if middle > SOUND_BYTES else b""
 
 
 @dataclass(slots=True)
@@ -133,10 +139,16 @@ def read(session: Any, uuid: str) -> dict[int, Row]:
     """Return the voice that a store has of a machine, by its times (ms)."""
     wanted = select(Report.ts, Report.value).join(Device, Device.id == Report.device_id)
     wanted = wanted.where(Device.uuid == uuid, Report.key.in_(KEYS_VOICE))
-    return {
-        ts: Row(value["id"], value["segment"], value.get("voice_data", ""))
-        for ts, value in session.execute(wanted)
-    }
+    keys = voice_keys.of(session)
+    assert keys is not None  # noqa: S101  # every cloud has them
+    with keys._lock:  # noqa: SLF001
+        found = dict(keys._file.found("SELECT id, key FROM keys"))  # noqa: SLF001
+    rows = {}
+    for ts, value in session.execute(wanted):
+        sound, mark = keys.opened(value), voice_keys.mark_of(value)
+        key = found.get(mark, b"") if mark else b""
+        rows[ts] = Row(value["id"], value["segment"], sound.get("voice_data", ""), key)
+    return rows
 
 
 class VoiceWatch:
@@ -156,13 +168,16 @@ class VoiceWatch:
         self.orders: list[Order] = []
         self.rows: dict[int, Row] = {}
         self._said: list[Said] = []
-        self._of_mark: dict[bytes, set[int]] = {}
+        self._of_key: dict[bytes, int] = {}
+        """Of which utterance each key is."""
         self._times: dict[int, Row] = {}
         """What was ever in the store and is not known to be in no file."""
         self._sentences: dict[bytes, tuple[int, int]] = {}
         """What was understood: when (ms), and of which utterance."""
+        self._going: dict[bytes, int] = {}
+        """What is in no file any more once the eraser has done all that it knows of: keys, and of which utterance."""
         self._scrubbed: dict[bytes, int] = {}
-        """What is in no file any more, by its mark: of which utterance."""
+        """Keys that are in no file any more, and of which utterance."""
         self._troubled_at = 0
         """When the cloud was last away, or its disk was full."""
 
@@ -185,7 +200,7 @@ class VoiceWatch:
 
     def see(self, database: Any) -> dict[int, Row] | None:
         """Return what a store has now, beside the cloud's own reads; None: it cannot be read now."""
-        with contextlib.suppress(SQLAlchemyError), database._session() as session:  # noqa: SLF001
+        with contextlib.suppress(SQLAlchemyError, StoreBusyError), database._session() as session:  # noqa: SLF001
             return read(session, self._uuid)
         return None
 
@@ -219,7 +234,8 @@ class VoiceWatch:
                 self.broken.append(
                     f"voice of utterance {row.utterance} is there a minute after it was erased"
                 )
-            self._of_mark.setdefault(row.mark, set()).add(row.utterance)
+            if row.key:
+                self._of_key[row.key] = row.utterance
             self._times[ts] = row
         self.rows = dict(rows)
 
@@ -241,10 +257,10 @@ class VoiceWatch:
         self._said = [each for each in self._said if each.began >= now - self.terms.keep_ms]
 
     def _too_old(self, rows: Mapping[int, Row], now: int) -> dict[bytes, int]:
-        """Return what went for its age, by its mark: of which utterance."""
+        """Return the keys of what went for its age."""
         late = now - self.terms.keep_ms - int(self.terms.seconds * 1000) - START_MS
         old = {ts: self._times.pop(ts) for ts in list(self._times) if ts < late and ts not in rows}
-        return {row.mark: row.utterance for row in old.values() if self._is_of_one(row.mark)}
+        return {row.key: row.utterance for row in old.values() if row.key}
 
     def understand(self, utterance: int, outcomes: OutcomeLog) -> None:
         """Let the cloud understand an utterance, unless that was erased before."""
@@ -287,19 +303,15 @@ class VoiceWatch:
 
     # What the eraser does.
 
-    def expired(
-        self, folder: Path, before: Mapping[int, Row], after: Mapping[int, Row], began: int
-    ) -> None:
+    def expired(self, before: Mapping[int, Row], after: Mapping[int, Row], began: int) -> None:
         """Note what a look for what is too old has left, which began at a time (ms)."""
         self._count("looks for old voice")
         if len(after) < len(before):
             self._count("looks that found old voice")
         self._compare(before, began, began)
         self._compare(after, began, now_ms())
-        gone = {row.mark: row.utterance for ts, row in before.items() if ts not in after}
-        unlike = {mark: number for mark, number in gone.items() if self._is_of_one(mark)}
-        self.find_in_files(folder, unlike, after)
-        self._scrubbed.update(unlike)
+        gone = (row for ts, row in before.items() if ts not in after)
+        self._going.update({row.key: row.utterance for row in gone if row.key})
         for ts in before.keys() & after.keys():
             if ts < began - self.terms.keep_ms:
                 self.broken.append(
@@ -309,32 +321,41 @@ class VoiceWatch:
     def finished(self, folder: Path, before: Mapping[int, Row], after: Mapping[int, Row]) -> None:
         """Note that an order is told to be done: what is not among the ``before``, what the store had without that, is in no file now."""
         self._count("orders to erase voice done")
-        is_there = {row.mark for row in before.values()}
-        gone = {
-            mark: next(iter(numbers))
-            for mark, numbers in self._of_mark.items()
-            if self._is_of_one(mark) and mark not in is_there
-        }
+        is_there = {row.key for row in before.values()}
+        gone = {key: number for key, number in self._of_key.items() if key not in is_there}
         self.find_in_files(folder, gone, after)
         self._scrubbed.update(gone)
 
-    def _is_of_one(self, mark: bytes) -> bool:
-        """Return whether a mark is of one utterance alone."""
-        return bool(mark) and len(self._of_mark.get(mark, ())) == 1
+    def settled(
+        self, folder: Path, going: Mapping[bytes, int], rows: Mapping[int, Row] | None
+    ) -> None:
+        """Note that the eraser has done all that it knew of when these keys were to go."""
+        for key in going:
+            self._going.pop(key, None)
+        if rows is not None:
+            self.find_in_files(folder, going, rows)
+        self._scrubbed.update(going)
+
+    @property
+    def going(self) -> dict[bytes, int]:
+        """The keys of what went for its age since the eraser last had nothing left to do."""
+        return dict(self._going)
 
     def find_in_files(
-        self, folder: Path, marks: Mapping[bytes, int], rows: Mapping[int, Row]
+        self, folder: Path, keys: Mapping[bytes, int], rows: Mapping[int, Row]
     ) -> None:
-        """Find in the store's files what is to be in none."""
-        wanted = set(list(marks)[-MARKS:]) - {row.mark for row in rows.values()}
-        for path in sorted(folder.glob("*.sqlite*")) if wanted else ():
+        """Find in the store's files the keys that are to be in none, and sound that is not sealed."""
+        wanted = set(list(keys)[-MARKS:]) - {row.key for row in rows.values()}
+        marks = {key: f"the key of utterance {keys[key]}, which was erased" for key in wanted}
+        for row in list(rows.values())[-MARKS:]:
+            if row.mark:
+                marks[row.mark] = f"voice of utterance {row.utterance}, which is not sealed"
+        for path in sorted(folder.glob("*.sqlite*")) if marks else ():
             data = path.read_bytes()
-            for mark in wanted:
-                if mark in data:
-                    self.broken.append(
-                        f"{path.name} has voice of utterance {marks[mark]} that was erased"
-                    )
-                    return
+            found = next((said for mark, said in marks.items() if mark in data), "")
+            if found:
+                self.broken.append(f"{path.name} has {found}")
+                return
 
     # What the parents see.
 
@@ -376,7 +397,14 @@ class WatchedEraser(Eraser):
         await super().expire()
         after = self.watch.see(self._database)
         if before is not None and after is not None:
-            self.watch.expired(self.folder, before, after, began)
+            self.watch.expired(before, after, began)
+
+    async def rest(self) -> None:
+        """See `Eraser`."""
+        going = self.watch.going
+        await super().rest()
+        if going:
+            self.watch.settled(self.folder, going, self.watch.see(self._database))
 
     async def _finish(self, receipt: str) -> None:
         before = self.watch.see(self._database)

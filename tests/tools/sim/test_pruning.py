@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from staging.gateway import presence
-from tools.sim.pruning import DAY_BYTES, DAY_SECONDS, Kept, PruneWatch, QuotaWatch, Terms, set_terms
+from tools.sim.pruning import (
+    DAY_BYTES,
+    DAY_SECONDS,
+    Kept,
+    PruneWatch,
+    QuotaWatch,
+    Terms,
+    forgets,
+    of_forgotten,
+    set_terms,
+)  # fmt: skip
 
 # Kept for 2 s; two changes of presence of each device.
 TERMS = Terms(days=2, day_ms=1000, seconds=60.0, changes=2)
@@ -95,3 +105,21 @@ def test_a_world_that_prunes_nothing_saves_presence_as_rarely_as_before() -> Non
     assert presence.FLUSH_SECONDS == 5.0
     set_terms(None)
     assert presence.FLUSH_SECONDS == 1800.0
+
+
+def test_a_report_of_a_start_that_the_cloud_has_forgotten_counts_no_more_and_of_the_last_64_it_does() -> (
+    None
+):
+    reports = [(f"start {start}", number) for start in range(70) for number in range(2)]
+    kept = {f"start {start}" for start in range(3, 60)}
+    gone = {
+        ("start 0", 0),
+        ("start 0", 1),
+        ("start 1", 0),
+        ("start 1", 1),
+        ("start 2", 0),
+        ("start 2", 1),
+    }
+    assert of_forgotten(reports, kept) == gone
+    assert of_forgotten(reports[:128], ()) == set()
+    assert [forgets(starts) for starts in (64, 65)] == [False, True]

@@ -10,6 +10,7 @@ from staging.times import now_ms
 from tools.sim.voice_days import Order, Row, VoiceTerms, VoiceWatch
 
 KEEP_MS = 60_000
+KEY = b"a key of 16 byte"
 SOUND = "".join(chr(65 + number % 26) for number in range(400))
 
 
@@ -23,22 +24,35 @@ def watch() -> VoiceWatch:
     [(KEEP_MS + 5000, True, False), (KEEP_MS + 5000, False, True), (KEEP_MS - 5000, True, True), (KEEP_MS - 5000, False, False)],
 )  # fmt: skip
 def test_what_is_too_old_goes_and_nothing_else(
-    tmp_path: Path,
     age: int,
     is_gone: bool,  # noqa: FBT001
     is_broken: bool,  # noqa: FBT001
 ) -> None:
     found, now = watch(), now_ms()
     before = {now - age: Row(7, 0, SOUND)}
-    found.expired(tmp_path, before, {} if is_gone else before, now)
+    found.expired(before, {} if is_gone else before, now)
     assert bool(found.broken) is is_broken
 
 
 def test_what_is_gone_is_in_no_file_either(tmp_path: Path) -> None:
     found, now = watch(), now_ms()
+    (tmp_path / "voice-keys.sqlite").write_bytes(b"..." + KEY + b"...")
+    found.expired({now - KEEP_MS - 5000: Row(7, 0, SOUND, KEY)}, {}, now)
+    assert found.going == {KEY: 7}
+    found.settled(tmp_path, found.going, {})
+    assert found.going == {}
+    assert found.broken == ["voice-keys.sqlite has the key of utterance 7, which was erased"]
+
+
+def test_what_is_there_is_sealed(tmp_path: Path) -> None:
+    found, rows = watch(), {5: Row(7, 0, SOUND, KEY)}
+    for name, data in (("cloud.sqlite", SOUND.encode()[:40]), ("voice-keys.sqlite", KEY)):
+        (tmp_path / name).write_bytes(b"..." + data + b"...")
+    found.find_in_files(tmp_path, {}, rows)
+    assert found.broken == []
     (tmp_path / "cloud.sqlite-wal").write_bytes(b"..." + SOUND.encode() + b"...")
-    found.expired(tmp_path, {now - KEEP_MS - 5000: Row(7, 0, SOUND)}, {}, now)
-    assert found.broken == ["cloud.sqlite-wal has voice of utterance 7 that was erased"]
+    found.find_in_files(tmp_path, {}, rows)
+    assert found.broken == ["cloud.sqlite-wal has voice of utterance 7, which is not sealed"]
 
 
 @pytest.mark.parametrize(
