@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from base.files import fsync_path, fsync_tree, write_atomically
+from base.sqlite import Connection
 from staging import backup, taken_back
 from staging.data_dir import SECRET_MODE, DataDir, locked
 from staging.errors import StagingError
@@ -175,7 +176,7 @@ def _take_back_again(data: DataDir, file: Path, copy: Path, wanted: Wanted) -> i
         count = store.call(taken_again.apply, lines, now_ms())
     finally:
         store.close()
-    with closing(sqlite3.connect(copy)) as connection:
+    with closing(sqlite3.connect(copy, factory=Connection)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
     return count
 

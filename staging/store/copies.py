@@ -85,7 +85,7 @@ def check(copy: Path) -> str:
 def _copy_file(path: Path, target: Path) -> None:
     with (
         closing(open_to_read(path)) as source,
-        closing(sqlite3.connect(target)) as copy,
+        closing(sqlite3.connect(target, factory=guarded.Connection)) as copy,
     ):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it

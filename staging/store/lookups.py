@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import Select
 from sqlalchemy.dialects import sqlite
 
+from base.sqlite import Connection
 from staging.store import engine
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class SqliteReader:
         try:
             made = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False,
-                cached_statements=STATEMENTS_KEPT,
+                cached_statements=STATEMENTS_KEPT, factory=Connection,
             )  # fmt: skip
             made.execute(f"PRAGMA busy_timeout={BUSY_MS}")
             made.execute("PRAGMA query_only=ON")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Integer, bindparam, func, select
 
 from staging.errors import StoreBusyError
-from staging.store import Database, devices, lookups
+from staging.store import Database, devices, engine, lookups
 from staging.store.devices import IDENTITY
-from staging.store.lookups import Lookup
+from staging.store.lookups import Lookup, NotHereError, SqliteReader
 from staging.store.models import Device, Report
 
 UUID = "0083000000000a"
@@ -88,3 +90,23 @@ async def test_both_ways_bind_alike(database: Database) -> None:
         select(Report.key).where(Report.ts == 5, Report.device_id == bindparam("device"))
     )
     assert await database.find(lookup, device=1) is None
+
+
+def damaged_stores(blank: Path, folder: Path) -> Iterator[Path]:
+    data = blank.read_bytes()
+    assert data.count(b"CREATE TABLE devices (") == 1
+    for number, spoilt in enumerate((b"CREATE TABLE \xe4evices (", b"CREATE \xd4ABLE devices (")):
+        path = folder / f"{number}.sqlite"
+        path.write_bytes(data.replace(b"CREATE TABLE devices (", spoilt))
+        yield path
+
+
+async def test_words_of_a_damaged_schema_are_an_error_of_the_store(
+    blank_store: Path, tmp_path: Path
+) -> None:
+    """Bytes that are no text in SQLite's words: Python raises another error for them than SQLite's."""
+    for path in damaged_stores(blank_store, tmp_path):
+        reader = SqliteReader(engine.locate(path))
+        with pytest.raises((NotHereError, sqlite3.Error)):
+            await reader.find(IDENTITY, {"uuid": UUID})
+        reader.drop()
