@@ -160,6 +160,8 @@ class SimPlayer:
         """Whether what comes from the web has not come yet."""
         self.has_ended = False
         """Whether a title has ended, and nobody was told yet."""
+        self.is_closed = False
+        """Whether its process ends."""
         self._given_up = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._had_device = sounds.device
@@ -389,6 +391,7 @@ class SimPlayer:
 
     async def close(self) -> None:
         """See `machine.player.Player`."""
+        self.is_closed = True
         self._unload()
 
 

@@ -193,7 +193,7 @@ class LastOrder:
         programme, player = teller._programme, self._machine.player  # noqa: SLF001  # its state
         deck, current = programme.deck, programme.queue.current
         is_busy = teller._orders or programme.lock.locked() or deck.loading  # noqa: SLF001
-        if player is None or is_busy or player.has_ended:
+        if player is None or player.is_closed or is_busy or player.has_ended:
             return
         track = deck.track
         if (None if track is None else track.key) != (None if current is None else current.key):

@@ -21,7 +21,7 @@ class World:
     """A machine whose player has what the test puts there."""
 
     def __init__(self) -> None:
-        self.player = SimpleNamespace(source=None, has_ended=False)
+        self.player = SimpleNamespace(source=None, has_ended=False, is_closed=False)
         machine: Any = SimpleNamespace(
             sounds=SimpleNamespace(hears=None), player=self.player, agent=None
         )
@@ -125,6 +125,13 @@ def test_a_player_that_has_another_title_than_the_deck_is_found() -> None:
     world.orders.look(teller(ONE, ONE))
     (told,) = world.orders.broken
     assert told.endswith(f"is on the deck, and {TWO} on the player")
+
+
+def test_a_process_that_ends_has_closed_its_player_and_not_its_deck() -> None:
+    world = World()
+    world.player.is_closed = True
+    world.orders.look(teller(ONE, ONE))
+    assert world.orders.broken == []
 
 
 @pytest.mark.parametrize("under_way", [True, False])
