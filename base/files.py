@@ -16,6 +16,8 @@ from typing import Self
 
 # Bytes of the largest record; a damaged file system may tell of any size.
 RECORD_LIMIT = 8 * 1024 * 1024
+# Bytes of a file with certificates or a key.
+PEM_LIMIT = 1024 * 1024
 # Folders that this process has made, or has synced in the one above them; so many are remembered.
 _settled: set[Path] = set()
 SETTLED_MAX = 1000
@@ -46,7 +48,7 @@ def read_record(path: Path, limit: int = RECORD_LIMIT) -> bytes:
     return _read(path, limit, takes_pipes=False)
 
 
-def read_given(path: Path, limit: int) -> bytes:
+def read_given(path: Path, limit: int = RECORD_LIMIT) -> bytes:
     """Return the bytes of a file that a person named, which may be a pipe (``say <(sox …)``), but no device without an end.
 
     What is in a pipe is awaited as long as somebody has it open for writing.

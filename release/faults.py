@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.files import read_given
 from release.errors import ReleaseToolError
 from release.parts import canonical
 from wire.errors import FieldError, WireError
@@ -69,7 +70,7 @@ def read_faults(file: Path) -> list[Fault]:
         OSError: it cannot be read.
     """
     try:
-        source = tomllib.loads(file.read_text("utf-8"))
+        source = tomllib.loads(read_given(file).decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ReleaseToolError(f"{file}: not TOML: {error}") from error
     entries = source.pop("fault", [])

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from base.files import make_folder, write_atomically
+from base.files import PEM_LIMIT, make_folder, read_given, write_atomically
 from release.errors import ReleaseToolError
 from release.passphrase import PASSPHRASE_ENV, Passphrase
 from release.tokens import find_token_key, open_token_key
@@ -177,7 +177,7 @@ def _check_name(name: str) -> str:
 def read_public_key(path: Path) -> Key:
     """Read another key holder's public key (PEM); raises ReleaseToolError."""
     try:
-        return SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()))
+        return SSlibKey.from_crypto(load_pem_public_key(read_given(path, PEM_LIMIT)))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ReleaseToolError(f"{path}: not a PEM public key") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from base.files import read_given
 from release.errors import ReleaseToolError
 
 PASSPHRASE_ENV = "STORY_RELEASE_PASSPHRASE"  # noqa: S105  # a name, not a secret
@@ -40,7 +41,7 @@ class Passphrase:
         """
         if self.file is not None:
             # Read as bytes: the error for an invalid byte shows its position and none of the text.
-            data = self.file.read_bytes().partition(b"\n")[0].rstrip(b"\r")
+            data = read_given(self.file).partition(b"\n")[0].rstrip(b"\r")
             if not data:
                 raise ReleaseToolError(f"{self.file}: its first line is empty")
             return _checked(data, str(self.file))

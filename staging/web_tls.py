@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from base.files import PEM_LIMIT, read_record
 from staging.errors import StagingError
 from staging.gateway.tls import MODERN_CIPHERS
 from staging.identity.ca import Certificates
@@ -115,7 +116,7 @@ def load(context: ssl.SSLContext, web: WebTls, own: Certificates) -> None:
     certificate, key = web.certificate or own.server, web.key or own.server_key
     for option, path in (("--tls-cert", certificate), ("--tls-key", key)):
         try:
-            path.read_bytes()
+            read_record(path, PEM_LIMIT)
         except OSError as error:
             raise StagingError(f"{option} {path}: {error.strerror}") from error
     try:

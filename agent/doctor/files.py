@@ -26,7 +26,7 @@ from agent.words.causes import explain
 from agent.words.remedies import remedy_of
 from base import zone
 from base.clock import TrustedTime
-from base.files import write_atomically
+from base.files import read_record, write_atomically
 from base.local_time import has_clock, is_synchronised
 from ota.launch.boot import BootRecordError, load
 from ota.launch.running import running_release
@@ -259,7 +259,7 @@ def check_updates(patient: Patient) -> Finding:
     settings = patient.settings.ota
     root = patient.state / settings.root_file
     try:
-        json.loads(root.read_bytes())
+        json.loads(read_record(root))
         left = load(patient.state).last_rollback
     except OSError as error:
         return hint(

@@ -35,6 +35,7 @@ from agent.link.mqtt_session import MqttSession
 from agent.link.opening import Opener, tls_context
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
+from base.files import PEM_LIMIT, read_record
 from transport.dial import show_server
 from transport.errors import StreamClosedError, TransportError
 from wire.abilities import DEVICE_READS, Abilities
@@ -159,6 +160,8 @@ def client_context(profile: Profile, settings: LinkSettings) -> ssl.SSLContext:
     certificate, key = settings.client_certificate, settings.client_key
     if certificate:
         try:
+            for file in filter(None, (certificate, key)):
+                read_record(Path(file), PEM_LIMIT)  # OpenSSL reads a device without an end
             context.load_cert_chain(Path(certificate), Path(key) if key else None, _no_password)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             reason = _certificate_fault(error, key)

@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from base.clock import TrustedTime
-from base.files import fsync_tree, make_folder
+from base.files import fsync_tree, make_folder, read_record
 from ota.errors import (
     ContentError,
     ExpiredMetadataError,
@@ -158,7 +158,7 @@ class TrustClient:
         """
         settings = self._settings
         try:
-            root = settings.root_file.read_bytes()
+            root = read_record(settings.root_file)
             make_folder(settings.metadata_dir)
         except OSError as error:
             raise MachineError(f"trusted root: {error}") from error

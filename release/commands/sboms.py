@@ -7,7 +7,7 @@ import hashlib
 import time
 from pathlib import Path
 
-from base.files import write_atomically
+from base.files import read_given, write_atomically
 from release.commands.common import Commands, Result, add_command
 from release.errors import ReleaseToolError
 
@@ -74,7 +74,7 @@ def _vex(options: argparse.Namespace) -> Result:
     from wire.fields import parse_object
 
     faults = read_faults(options.faults or FAULTS_FILE)
-    sbom = parse_object(options.sbom.read_bytes(), str(options.sbom))
+    sbom = parse_object(read_given(options.sbom), str(options.sbom))
     data = make_vex(sbom, faults, int(time.time()))
     write_atomically(options.output, data)
     told = parse_object(data, "VEX")["vulnerabilities"]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from base.files import PEM_LIMIT, read_given
 from staging.commands import exits
 from staging.commands.common import (
     Commands,
@@ -175,7 +176,10 @@ def _two(options: argparse.Namespace, count: int) -> list[dict[str, Any]]:
         raise StagingError(
             f"advise {options.uuid}: got {len(options.files)} reports, expected {count}"
         )
-    return [report.read(path.read_bytes(), str(path)) for path in map(_file, options.files)]
+    return [
+        report.read(read_given(path, report.SIZE_LIMIT), str(path))
+        for path in map(_file, options.files)
+    ]
 
 
 def _file(path: Path) -> Path:
@@ -209,7 +213,7 @@ def _verify(options: argparse.Namespace) -> Result:
 
     path = options.authority or ca.locate(data_of(options).ca).ca
     (report,) = _two(options, 1)
-    who = verify(report, path.read_bytes())
+    who = verify(report, read_given(path, PEM_LIMIT))
     device = report["device"]
     return Result(
         {"signedBy": who, "device": device, "counts": report["counts"]},
@@ -321,9 +325,7 @@ def _package(options: argparse.Namespace) -> Package | None:
         return None
     try:
         version_key(options.package_version, "--package-version")
-        if options.package.stat().st_size > PACKAGE_MAX:
-            raise StagingError(f"--package {options.package}: expected at most {PACKAGE_MAX} bytes")
-        return Package(options.package_version, options.package.read_bytes())
+        return Package(options.package_version, read_given(options.package, PACKAGE_MAX))
     except WireError as error:
         raise StagingError(str(error)) from error
     except OSError as error:

@@ -85,6 +85,11 @@ def test_files_that_cannot_be_used_are_named_and_the_old_ones_stay(
             "--tls-cert .*none.pem: No such file",
         ),
         (WebTls(certificates.server, tmp_path / "none.pem"), "--tls-key .*none.pem: No such file"),
+        (
+            WebTls(Path("/dev/null"), certificates.server_key),
+            "--tls-cert /dev/null: no regular file",
+        ),
+        (WebTls(certificates.server, tmp_path), "--tls-key .*: no regular file"),
         (WebTls(certificates.server, other.server_key), "--tls-cert .*KEY_VALUES_MISMATCH"),
         (WebTls(nonsense, nonsense), "--tls-cert .*nonsense.pem: .*expected a certificate in PEM"),
     ):

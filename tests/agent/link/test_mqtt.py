@@ -287,6 +287,18 @@ def test_a_client_certificate_that_is_none_is_refused_at_once(
         client_context(make_profile(1, authority.pem), chosen)
 
 
+@pytest.mark.parametrize("member", ["client_certificate", "client_key"])
+def test_a_device_is_no_client_certificate(
+    authority: Authority, tmp_path: Path, member: str
+) -> None:
+    """OpenSSL reads /dev/zero until the memory is full."""
+    own = authority._ca.issue_cert("own.local")
+    (tmp_path / "c.pem").write_bytes(own.cert_chain_pems[0].bytes())
+    files = {"client_certificate": str(tmp_path / "c.pem"), member: "/dev/null"}
+    with pytest.raises(ClientCertificateError, match="no regular file"):
+        client_context(make_profile(1, authority.pem), LinkSettings(**files))  # type: ignore[arg-type]
+
+
 # Reports.
 
 
