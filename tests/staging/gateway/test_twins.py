@@ -46,6 +46,21 @@ def test_one_sign_may_be_chance_and_old_ones_do_not_count() -> None:
     assert not twins.suspects(UUID)
 
 
+def test_one_that_tries_every_five_minutes_is_refused_for_as_long_as_it_does() -> None:
+    ticks = Ticks()
+    twins = Twins(ticks)
+    for _ in range(3):
+        twins.note(UUID)
+    for _ in range(20):
+        ticks.now += 300.0
+        assert twins.suspects(UUID)
+        assert not twins.note(UUID)  # it is told once
+    ticks.now += 600.0
+    assert not twins.suspects(UUID)
+    assert not twins.note(UUID)  # one may be chance again
+    assert not twins.suspects(UUID)
+
+
 def test_the_devices_kept_in_mind_are_bounded() -> None:
     twins = Twins(Ticks())
     for number in range(DEVICES_LIMIT + 1):
