@@ -2,13 +2,14 @@
 
 A package that a worn disk has damaged does a device no harm: it compares what it fetches. But each device fetches it in
 vain, and its update has failed. So every package is compared at the start and with the upkeep, each minute where its
-file has changed, and before it is served. One that differs is not offered, ordered or served, until its file is put back.
+file has changed, and before it is served, where that was not done in the last six hours. One that differs is not offered, ordered or served, until its file is put back.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,12 @@ from urllib.parse import unquote
 from staging.data_dir import DataDir
 from staging.store import Database, releases
 from staging.store.models import Package
+from staging.times import Monotonic
 
 # What a repository with consistent snapshots calls a file: its SHA-256, and its name. Maps are called after their package.
 _NAMED = re.compile(r"([0-9a-f]{64})\..+(?<!\.map)")
+# Seconds for which a comparison counts: a worn disk changes a file without a trace.
+FRESH_SECONDS = 6 * 3600.0
 # Files of which it is remembered how they compared.
 _LIMIT = 10_000
 
@@ -33,19 +37,20 @@ class Damage:
 
 
 class Stock:
-    """The files of a repository's ``targets/``; what was compared once is compared again when the file has changed."""
+    """The files of a repository's ``targets/``; what was compared once is compared again when the file has changed, or is old."""
 
     MISSING = "is missing"
 
-    def __init__(self, targets: Path) -> None:
-        """Look at the files below ``targets``."""
+    def __init__(self, targets: Path, monotonic: Monotonic = time.monotonic) -> None:
+        """Look at the files below ``targets``; ``monotonic`` counts seconds."""
         self.targets = targets
-        self._known: dict[tuple[object, ...], str | None] = {}
+        self._monotonic = monotonic
+        self._known: dict[tuple[object, ...], tuple[float, str | None]] = {}
 
     def is_known(self, name: str) -> bool:
         """Return whether a file needs no comparing, which takes long: it was compared, or has no hash in its name."""
         try:
-            return not _NAMED.fullmatch(Path(name).name) or self._key(name) in self._known
+            return not _NAMED.fullmatch(Path(name).name) or self._is_fresh(self._key(name))
         except (OSError, ValueError):
             return True
 
@@ -56,15 +61,19 @@ class Stock:
             return None
         try:
             key = self._key(name)
-            if key not in self._known:
+            if not self._is_fresh(key):
                 if len(self._known) >= _LIMIT:
                     self._known.clear()
-                self._known[key] = _compare(self.targets / name, named[1])
-            return self._known[key]
+                self._known[key] = self._monotonic(), _compare(self.targets / name, named[1])
+            return self._known[key][1]
         except FileNotFoundError:
             return self.MISSING
         except (OSError, ValueError) as error:
             return f"cannot be read: {error}"
+
+    def _is_fresh(self, key: tuple[object, ...]) -> bool:
+        known = self._known.get(key)
+        return known is not None and self._monotonic() - known[0] < FRESH_SECONDS
 
     def _key(self, name: str) -> tuple[object, ...]:
         found = (self.targets / name).stat()

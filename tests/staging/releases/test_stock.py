@@ -110,3 +110,19 @@ async def test_a_damaged_package_is_not_served(
         assert caplog.text.count("it is not served") == 1
         (data.tuf / "targets" / NAME).unlink()
         assert (await client.get(url)).status_code == 404
+
+
+def test_a_bit_that_changes_without_a_trace_is_found_within_hours(data: DataDir) -> None:
+    file, now = data.tuf / "targets" / NAME, [0.0]
+    kept = Stock(data.tuf / "targets", lambda: now[0])
+    assert kept.fault(NAME) is None
+    before = file.stat()
+    with file.open("r+b") as opened:
+        opened.write(b"A")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    now[0] = 3600.0
+    assert kept.is_known(NAME)
+    assert kept.fault(NAME) is None
+    now[0] = 6 * 3600.0 + 1
+    assert not kept.is_known(NAME)
+    assert kept.fault(NAME) is not None
