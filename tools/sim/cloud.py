@@ -147,6 +147,7 @@ class Cloud:
         self._upkeep: list[asyncio.Task[None]] = []
         self.pace = paces.GATEWAY
         self.files = CloudFiles(on.note)
+        self.files.clock = on.loop.time
         self.members = Members("server")
         """What the present process knows of others."""
         self.second: SecondWorker | None = None

@@ -7,7 +7,7 @@ once where the cloud does not start. What only a damaged store held may be gone;
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sqlalchemy import text
@@ -17,12 +17,16 @@ from ota.errors import FetchError
 from staging.releases.stock import Stock
 from staging.store import Database
 from staging.store.mark import State
-from tools.sim.disk import Left, flip_bit
+from tools.sim.calls import Mount
+from tools.sim.disk import File, Left, flip_bit
+from tools.sim.rotting import rot_one
 
 STORE = "cloud.sqlite"
 TUF, TARGETS = "/tuf/", "targets/"
 # Seconds until an operator puts a file back: of a cloud that does not start, and of one that runs.
 REFUSED_SECONDS, NOTICED_SECONDS = 30.0, 240.0
+# What was compared once is compared again after six hours at the latest, also without a trace of a change.
+SEEN_SECONDS = 6.1 * 3600
 
 
 class CloudFiles:
@@ -31,6 +35,7 @@ class CloudFiles:
     def __init__(self, note: Callable[[str], None]) -> None:
         """Have none that is damaged; ``note`` takes lines of the trace."""
         self._note = note
+        self.clock: Callable[[], float] = lambda: 0.0
         self.wanted: float | None = None
         """Which bit is another one when the power comes back, from 0 to 1; None: all are as they were."""
         self.path = ""
@@ -43,6 +48,9 @@ class CloudFiles:
         self.stock: Stock | None = None
         """What the present start of the cloud knows of its packages; None: it does not run."""
         self.refused_packages = 0
+        self._unseen: Stock | None = None
+        """Who compared the damaged package before it was damaged, without a trace of that."""
+        self._unseen_since = 0.0
         self._saved: dict[str, bytes] = {}
         self._flipped = b""
         self._was_back = ""
@@ -68,6 +76,21 @@ class CloudFiles:
             self._flipped = left.files[self.path]
             self.damaged.add(self.path)
             self._note(f"cloud: a bit of {self.path} is another one")
+
+    def rot(self, mount: Mount, chance: float) -> None:
+        """Change a bit of a file that is not of the store while the cloud runs, every second time of a package, if none is damaged."""
+        if self.path or self.stock is None:
+            return
+        is_package, rest = chance < 0.5, chance * 2 % 1
+        before = {path: Path(mount.root + path).read_bytes() for path in _files_of(mount)}
+        path = rot_one(mount, rest, lambda path: path in before and _is_package(path) is is_package)
+        if path is None:
+            return
+        self.path, self._saved = path, {path: before[path]}
+        self._flipped = Path(mount.root + path).read_bytes()
+        self._unseen, self._unseen_since = self.stock, self.clock()
+        self.damaged.add(path)
+        self._note(f"cloud: a bit of {path} is another one, as it runs")
 
     def look(self, database: Database) -> None:
         """Look whether a store that was opened with a damaged file has all that its mark says."""
@@ -113,6 +136,7 @@ class CloudFiles:
 
     def _end(self) -> None:
         self._note(f"cloud: {self.path} is put back")
+        self._unseen = None
         self._was_back, self.path = self.path, ""
 
     def serve(self, path: str, data: bytes) -> bytes | None:
@@ -130,7 +154,10 @@ class CloudFiles:
         is_bad = self.path == TUF + path
         fault = self.stock.fault(path.removeprefix(TARGETS))
         if fault is None:
-            if is_bad:
+            is_unseen = (
+                self._unseen is self.stock and self.clock() - self._unseen_since < SEEN_SECONDS
+            )
+            if is_bad and not is_unseen:
                 self.broken.append(f"{path} is served, and is not the signed one")
             return self._flipped if is_bad else data
         if not is_bad:
@@ -139,13 +166,26 @@ class CloudFiles:
         return None
 
 
+def _is_package(path: str) -> bool:
+    return path.startswith(TUF + TARGETS)
+
+
+def _files_of(mount: Mount) -> list[str]:
+    """Return the paths of a cloud's files that are not of its store."""
+    return [
+        path
+        for path, node in mount.disk.walk()
+        if isinstance(node, File)
+        and not path.startswith(f"/{STORE}")
+        and mount.disk.find(PurePosixPath(path[1:])) is node
+    ]
+
+
 def _flip(left: Left, chance: float) -> str:
     """Change a bit of a file: every second time of the store, else of a package or of all others; return its path."""
     kinds: list[list[str]] = [[], [], []]
     for path in left.files:
-        kinds[
-            0 if path.startswith(f"/{STORE}") else 1 if path.startswith(TUF + TARGETS) else 2
-        ].append(path)
+        kinds[0 if path.startswith(f"/{STORE}") else 1 if _is_package(path) else 2].append(path)
     kind, rest = divmod(4 * chance, 1)
     some = Left({path: left.files[path] for path in kinds[max(0, int(kind) % 4 - 1)]}, [], {}, {})
     path = flip_bit(some, rest)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
+from tools.sim.cloud_files import NOTICED_SECONDS, REFUSED_SECONDS
 from tools.sim.faults import for_a_while
 from tools.sim.open_api import order
 from tools.sim.people import begin, by_app
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 # Seconds until a version is ordered whose package is damaged: the power is back by then.
 ORDER_SECONDS = 100.0
+# Seconds until a version is ordered whose package is another one while its cloud runs.
+ROTTEN_SECONDS = 3.0
 # Seconds for which the packages' server has no time.
 BUSY_SECONDS = 90.0
 # Seconds until a token ends, and those of requests around that.
@@ -100,6 +103,17 @@ def bit_flip(world: World, chance: float) -> None:
     world.later(ORDER_SECONDS, lambda: _order_damaged(world))
 
 
+def bit_rot(world: World, chance: float) -> None:
+    """Let a bit of one of the cloud's own files, but for its store, be another one while it runs; an operator puts that back after a while."""
+    world.observer.count("faults")
+    cloud = world.cloud
+    cloud.files.rot(cloud.mount, chance)
+    if cloud.files.path:
+        seconds = REFUSED_SECONDS + NOTICED_SECONDS * (chance * 70 % 1)
+        world.later(seconds, cloud.put_back)
+        world.later(ROTTEN_SECONDS, lambda: _order_damaged(world))
+
+
 def repository_is_busy(world: World, chance: float) -> None:
     """Let the packages' server have no time, without a word of until when, as a version is ordered."""
     world.web.is_busy = True
@@ -120,6 +134,16 @@ def _order_damaged(world: World) -> None:
             begin(world, world.cloud.order(world.machine.name, version))
 
 
+def twins(world: World, _chance: float) -> None:
+    """Let two machines have one identity."""
+    world.twins.begin()
+
+
+def twin_leaves(world: World, chance: float) -> None:
+    """Let one of these lose its power, and come back."""
+    world.twins.leave(chance)
+
+
 def worker_kill(world: World, chance: float) -> None:
     """Kill the cloud's second worker, where it has one; it comes back at once, or is missing for a while."""
     if world.cloud.second is not None:
@@ -129,7 +153,10 @@ def worker_kill(world: World, chance: float) -> None:
 
 HAPPENINGS = {
     "worker kill": worker_kill,
+    "twins": twins,
+    "twin leaves": twin_leaves,
     "cloud bit flip": bit_flip,
+    "cloud bit rot": bit_rot,
     "busy repository": repository_is_busy,
     "flood": flood,
     "rollout": rollout,

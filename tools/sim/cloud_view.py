@@ -18,6 +18,8 @@ def see_cloud(world: World, view: View) -> None:
     """Note in ``view`` what is wrong with it now."""
     cloud = world.cloud
     view.broken = [*view.broken, *world.lists.broken]
+    world.twins.look()
+    view.twins = world.twins.broken
     view.served = cloud.files.broken
     if cloud.files.has_spoilt_store:
         view.untold = {}

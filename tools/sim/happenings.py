@@ -213,6 +213,7 @@ def heal(world: World) -> None:
     world.machine.come_back()
     world.cloud.come_back()
     world.cloud.put_back()
+    world.twins.heal()
     if world.cloud.second is not None:
         world.cloud.second.start()
     if world.broker is not None:

@@ -72,8 +72,8 @@ class View:
         unheard: wake words that nobody heard.
         last_order: where what is loaded is not what the last order said.
         quiet_since: since when the rules want silence and something sounds.
-        link: whether the link says that it is on line; ``session``: whether the cloud has one of it.
-        link_unlike_since: since when those differ, on a network that is up.
+        link_unlike_since: since when link and cloud differ on whether it is there, on a network that is up.
+        twins: what was wrong with two machines of one identity.
         dead_since: since when a connection carries nothing that one of its ends believes in.
         loud_since: since when it is louder than the family's limit.
         awake_since: since when something sounds that the sleep timer should have ended.
@@ -91,7 +91,6 @@ class View:
         pruned: what the cloud has deleted too early or too late, or taken beyond a device's share.
         voice: what was wrong with the child's voice in the cloud.
         rollouts: what was wrong with versions that go to their machines by phases.
-        queue: reports that wait; ``queue_bytes``: the outbox's files.
         ran_dry: after how many seconds of running an empty battery ended it.
         late: commands that were carried out after their deadline or their refusal.
         twice: commands that were carried out a second time.
@@ -113,6 +112,7 @@ class View:
     last_order: Sequence[str] = ()
     quiet_since: float | None = None
     link_unlike_since: float | None = None
+    twins: Sequence[str] = ()
     files: int = 0
     bytes: int = 0
     sizes: Mapping[str, int] = field(default_factory=dict)
@@ -186,7 +186,9 @@ def rules_are_kept(view: View) -> str | None:
 
 
 def status_is_true(view: View) -> str | None:
-    """What machine and cloud say of the link is so, within the stated time."""
+    """What machine and cloud say of the link is so, within the stated time; two with one identity are told, and take no turns."""
+    if view.twins:
+        return view.twins[0]
     since = view.link_unlike_since
     if since is None or view.now - since < PRESENCE_SECONDS:
         return None
@@ -333,8 +335,7 @@ STEP_CHECKS: tuple[Callable[[View], str | None], ...] = (
     nothing_is_late, nothing_is_done_twice, nothing_crashes, battery_is_heeded, the_dead_are_noticed, volume_is_limited,
     sleep_timer_is_kept, changes_are_told, a_bad_version_is_left, nobody_hammers, done_is_done,
     the_wake_word_is_heard, stories_are_not_listened_to, tokens_are_kept, guesses_are_held_back, voice_has_its_days, rollouts_keep_their_phases,
-    what_is_kept_is_bounded, damage_is_told,
-    settings_are_taken,
+    what_is_kept_is_bounded, damage_is_told, settings_are_taken,
 )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import os
 import random
 import shutil
 import signal
@@ -45,13 +44,12 @@ from tools.sim.disk import (
     Left,
     Write,
     after_cut,
-    choose_bit,
     flip_bit,
-    rot,
     split,
 )
 from tools.sim.life import CURRENT, Life, PowerCut
 from tools.sim.net import Network
+from tools.sim.rotting import rot_one
 from tools.sim.service import Etc, Journal, Kill
 from tools.sim.sqlite_disk import SqliteDisk
 from tools.sim.threads import Thread
@@ -443,24 +441,12 @@ class Machine:
 
     def rot(self, chance: float, of: Iterable[str] = ("",)) -> None:
         """Let a bit of one of its files be another one while it runs, of one with a name ``of`` these: who reads it next from the card has that."""
-        disk, names = self.mount.disk, tuple(of)
-        files = {
-            path: node
-            for path, node in disk.walk()
-            if isinstance(node, File)
-            and disk.find(PurePosixPath(path[1:])) is node
-            and any(name in path for name in names)
-        }
-        sizes = {path: os.stat(self.mount.root + path).st_size for path in files}  # noqa: PTH116  # a text
-        chosen = None if self.life is None or self.card_away else choose_bit(sizes, chance)
-        if chosen is None:
+        if self.life is None or self.card_away:
             return
-        path, at, mask = chosen
-        self._note_damage(path)
-        rot(files[path], at, mask)
-        descriptor = real.open(self.mount.root + path, os.O_RDWR)
-        real.pwrite(descriptor, bytes([os.pread(descriptor, 1, at)[0] ^ mask]), at)
-        real.close(descriptor)
+        names = tuple(of)
+        path = rot_one(self.mount, chance, lambda path: any(name in path for name in names))
+        if path is not None:
+            self._note_damage(path)
 
     def _note_damage(self, path: str) -> None:
         self.damaged.add(path)

@@ -195,6 +195,8 @@ PLANTS = (
     Plant("a feed begins with its oldest episode", "wire.feed", "key=lambda row: row[:2], reverse=True)", "key=lambda row: row[:2])", "seeds"),
     Plant("a story without a length goes on with its beginning", "resources.online.story", "        return response, response.start if is_story else at\n", "        return response, at\n", "seeds"),
     Plant("a story without a length that breaks off is told as finished", "resources.playing.programme", "            reason = self.deck.why_cut(self.deck.track)\n", "            pass\n", "seeds"),
+    Plant("two machines with one identity take turns without an end", "staging.gateway.twins", "SIGNS = 3\n", "SIGNS = 3000\n", "seeds"),
+    Plant("a machine with another's identity is refused a few times", "staging.gateway.twins", "        signs.is_certain = before or is_full\n", "        signs.is_certain = is_full\n", "seeds"),
 )  # fmt: skip
 
 

@@ -69,8 +69,12 @@ ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
 RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.03, 4.0
 # A cloud whose files may be damaged looks at them: few have that.
 DAMAGE = {"cloud bit flip": 6}
+# Its files may be damaged while it runs, too; that has its own chance.
+ROTS = {"cloud bit rot": 20}
 # Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
 LOG_INS = {"guesses": 10, "family logs in": 16}
+# Of two machines with one identity: in so many of dense seeds, and of days.
+TWINS = {"twins": 20, "twin leaves": 6}
 # Of the child's voice where it is kept for some days: in so many of dense seeds, and of days.
 VOICE = {"voice": 30, "voice is heard": 16, "voice is erased": 16}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
@@ -118,7 +122,7 @@ def scenario(
         events += _some(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR)  # noqa: S311  # a simulation
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
     rare = {
-        "rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE, "web lists": WEB_LISTS,
+        "rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE, "web lists": WEB_LISTS, "twins": TWINS, "cloud rot": ROTS,
     }  # fmt: skip
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation

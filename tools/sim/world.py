@@ -37,9 +37,10 @@ from tools.sim.paces import slow_down
 from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
-from tools.sim.scenario import HOUR, VOICE, Event
+from tools.sim.scenario import DAMAGE, HOUR, ROLLOUT, ROTS, VOICE, Event
 from tools.sim.second_worker import NAME as SECOND
 from tools.sim.second_worker import has_second
+from tools.sim.twins import Twins
 from tools.sim.voice_days import VoiceTerms, VoiceWatch, set_voice_terms
 from tools.sim.voice_home import watch_voice
 from tools.sim.watching import WATCHED
@@ -121,6 +122,7 @@ class World:
         self.machine.sounds.unsaid = self.observer.keep.unsaid = self.stories.unsaid
         # Their nonces were in the store that is no more.
         self.cloud.on_restored = self.observer.apps.heard.clear
+        self.twins = Twins(self)
         self.log_ins = LogIns(self.loop.time, self.observer.count)
         self.outcome = Outcome()
         self.undo: dict[str, Callable[[], None]] = {}
@@ -163,12 +165,16 @@ class World:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
         self.cloud.pace = pace_of(events, hours)
-        self.cloud.looks = any(event.what == "cloud bit flip" for event in events)
+        self.cloud.looks = any(event.what in {*DAMAGE, *ROTS} for event in events)
         self._keep_voice(hours, is_kept=any(event.what in VOICE for event in events))
         self.web.files = self.cloud.files if self.cloud.looks else None
         if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):
             self._work_by_two()
-        self.cloud.keep_short(Terms.of(self.seed, hours), self.observer.count)
+        terms = Terms.of(self.seed, hours)
+        self.cloud.keep_short(terms, self.observer.count)
+        # Those are others' where there are rollouts, or a machine that reports too much.
+        taken = [*ROLLOUT, *(["flood"] if terms is not None else [])]
+        self.twins.is_allowed = not any(event.what in taken for event in events)
         try:
             self.loop.run_until_complete(
                 self.loop.create_task(
