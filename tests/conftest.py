@@ -130,7 +130,8 @@ def _logging_ends_with_its_test() -> Iterator[None]:
         if type(handler) is logging.StreamHandler:  # pytest's own are of derived classes
             root.removeHandler(handler)
     for logger in _loggers():
-        logger.setLevel(levels.get(logger, logging.NOTSET))
+        if logger.level != (level := levels.get(logger, logging.NOTSET)):
+            logger.setLevel(level)  # which asks every logger to forget what it has computed
 
 
 class _Process:

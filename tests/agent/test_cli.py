@@ -140,10 +140,15 @@ def device(cloud: Callable[..., str]) -> dict[str, str]:
     return dict(json.loads(cloud("device", "add", "--json")))
 
 
+@pytest.fixture(scope="module")
+def profile_text(cloud: Callable[..., str], device: dict[str, str]) -> str:
+    return cloud("device", "profile", device["uuid"])
+
+
 @pytest.fixture
-def agent(tmp_path: Path, cloud: Callable[..., str], device: dict[str, str]) -> Iterator[Agent]:
+def agent(tmp_path: Path, profile_text: str, device: dict[str, str]) -> Iterator[Agent]:
     profile = tmp_path / "profile.json"
-    profile.write_text(cloud("device", "profile", device["uuid"]))
+    profile.write_text(profile_text)
     made = Agent(tmp_path, profile)
     yield made
     if made.process is not None:
