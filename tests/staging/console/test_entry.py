@@ -39,6 +39,60 @@ def test_the_log_in_stands_over_the_page_which_stays_as_it_is(device: Page, stag
     assert page.js("return document.title").startswith("A whole name · Devices")
 
 
+# A request of the page's that the cloud answers between the end of the session and the answer that tells of it.
+ASKED_MEANWHILE = """
+  const real = window.fetch;
+  window.fetch = async (url, options) => {
+    const answer = await real(url, options);
+    if (options.method === "DELETE" && url.endsWith("/session")) {
+      const { get } = await import("/console/static/js/api.js");
+      window.refused = await get("/devices").catch((error) => error.status);
+    }
+    return answer;
+  };"""
+# A request whose answer comes when it is let go.
+ASKED_BEFORE = """
+  const real = window.fetch;
+  let letGo;
+  const held = new Promise((resolve) => { letGo = resolve; });
+  window.letGo = letGo;
+  window.fetch = async (url, options) => {
+    const answer = await real(url, options);
+    if (url.endsWith("/devices")) await held;
+    return answer;
+  };
+  import("/console/static/js/api.js").then(({ get }) => get("/devices").catch((error) => { window.refused = error.status; }));"""
+
+
+def test_who_logs_out_is_not_asked_to_log_in_again_by_what_the_page_asked_meanwhile(
+    inside: Page,
+) -> None:
+    inside.open("/console/me")
+    inside.get("[data-role=logout]")
+    inside.js(ASKED_MEANWHILE)
+    inside.click("[data-role=logout]")
+    inside.wait(lambda: inside.focused()["name"] == "user", "the log-in page")
+    assert inside.js("return window.refused") == 401
+    assert not inside.all(DIALOG)
+
+
+def test_what_was_asked_before_a_log_in_does_not_end_the_session_after_it(
+    inside: Page, stage: Stage
+) -> None:
+    inside.open("/console/me")
+    inside.get("[data-role=logout]")
+    stage.cloud("session", "revoke", USER)
+    inside.js(ASKED_BEFORE)
+    inside.get(DIALOG)
+    log_in_over(inside)
+    inside.js(
+        f"new MutationObserver(() => {{ window.again ||= document.querySelector('{DIALOG}') !== null; }})"
+        ".observe(document.body, {childList: true}); letGo()"
+    )
+    inside.wait(lambda: inside.js("return window.refused") == 401, "the answer")
+    assert not inside.js("return window.again")  # nor for a moment
+
+
 @pytest.fixture
 def tabs(inside: Page) -> Iterator[tuple[Page, str, str]]:
     """Two tabs of one browser, both logged in; the first is shown. Returns their handles too."""

@@ -9,6 +9,8 @@ let known = null;
 let listener = { lost: () => {}, found: () => {} };
 // Counts log-ins and log-outs: what was asked before one of them says nothing about the session after it.
 let epoch = 0;
+// While somebody logs out, what the page still asks is answered that the session has ended, which nobody wants to be told.
+let leaving = false;
 
 export class ApiError extends Error {
   constructor(status, code, message, values = {}) {
@@ -65,10 +67,15 @@ export async function logIn(user, password) {
 }
 
 export async function logOut() {
-  // A session that has ended already is as good.
-  await request("DELETE", "/session").catch((error) => { if (error.status !== 401) throw error; });
-  epoch += 1;
-  await session();
+  leaving = true;
+  try {
+    // A session that has ended already is as good.
+    await request("DELETE", "/session").catch((error) => { if (error.status !== 401) throw error; });
+    epoch += 1;
+    await session();
+  } finally {
+    leaving = false;
+  }
 }
 
 export const get = (path) => request("GET", path);
@@ -89,14 +96,15 @@ export async function download(path, body = {}, told = () => {}) {
 }
 
 async function request(method, path, body) {
+  const asked = epoch;
   const response = await send(method, path, body);
   const text = await textOf(response);
   // Another tab has logged in since: the token is the next session's, which is the same person's.
   if (response.status === 403 && isForged(text) && await renewToken()) {
     const again = await send(method, path, body);
-    return read(again.status, await textOf(again), path);
+    return read(again.status, await textOf(again), path, asked);
   }
-  return read(response.status, text, path);
+  return read(response.status, text, path, asked);
 }
 
 async function textOf(response) {
@@ -158,14 +166,14 @@ export function serverNow() {
   return Date.now() + ahead;
 }
 
-function read(status, text, path) {
+function read(status, text, path, asked = epoch) {
   let answer = null;
   try {
     answer = JSON.parse(text);
   } catch { /* without JSON, the status decides */ }
   if (status >= 200 && status < 300 && answer !== null) return answer;
   const error = answer?.error ?? {};
-  if (status === 401 && path !== "/session") listener.lost();
+  if (status === 401 && path !== "/session" && asked === epoch && !leaving) listener.lost();
   throw new ApiError(status, error.code ?? String(status), error.message ?? `HTTP ${status}`, error.values ?? {});
 }
 
