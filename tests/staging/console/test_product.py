@@ -53,7 +53,7 @@ def test_from_a_product_to_a_device_that_can_be_flashed(
     page.click(".tabs a[href$=apps]")
     page.see("main h1", "Apps")
     page.type("input[name=name]", app)
-    page.click("main form button[type=submit]")
+    page.click("main .c4 form button[type=submit]")
     card = f"[data-app='{app}']"
     shown = {
         key: page.get(f"{card} [data-value={key}]").get_attribute("value")
@@ -128,9 +128,9 @@ def test_a_mistake_is_said_at_the_form(inside: Page, number: int) -> None:
     assert inside.all("[data-point]") == []
     inside.open("/console/apps")
     inside.type("input[name=name]", "an app")
-    inside.click("main form option[value=ios]")
+    inside.click("main .c4 form option[value=ios]")
     inside.type("input[name=bundleId]", "com example")
-    inside.click("main form button[type=submit]")
+    inside.click("main .c4 form button[type=submit]")
     inside.see("form [role=alert]", 'bundleId: got "com example", expected printable ASCII')
 
 
