@@ -168,7 +168,8 @@ class VoiceKeys:
         except (binascii.Error, ValueError):
             return None
         with self._lock:
-            found = self._file.found("SELECT key FROM keys WHERE id = ?", mark)
+            is_there = self._file.exists()  # else one that is lost is not begun anew by a reader
+            found = self._file.found("SELECT key FROM keys WHERE id = ?", mark) if is_there else []
         if not found:
             return None
         key = found[0][0]

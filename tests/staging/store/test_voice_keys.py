@@ -108,6 +108,15 @@ def test_keys_of_a_store_that_was_replaced_go(keys: VoiceKeys, tmp_path: Path) -
     assert keys.opened(new) == segment(0, 10_002)
 
 
+def test_a_reader_of_voice_whose_keys_are_lost_hears_nothing_and_makes_no_file(
+    keys: VoiceKeys, tmp_path: Path
+) -> None:
+    sealed = keys.seal(1, segment(0))
+    (tmp_path / FILE_NAME).unlink()
+    assert keys.opened(sealed) == segment(0) | {PLAIN: ""}
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("value", ["no voice", None, 5, {SEALED: 5}, {SEALED: "zz.zz"}, {}])
 def test_what_is_not_sealed_has_no_key(value: object) -> None:
     assert mark_of(value) is None
