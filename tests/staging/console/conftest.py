@@ -16,7 +16,7 @@ import pytest
 from agent import cli as agent_cli
 from staging.commands import cli as cloud_cli
 from staging.identity import passwords
-from staging.store import Database
+from staging.store import Database, accounts
 from tests.staging.console.bare import Bare, bare_cloud
 from tests.staging.console.page import PASSWORD, USER, WIDE, Page, start_browser
 from tests.staging.console.speaker import STORIES, SpeakerThread
@@ -24,6 +24,8 @@ from tools.bench import Bench
 from tools.processes import command
 
 Ask = Callable[..., httpx.Response]
+# A password's cost where passwords are not the subject.
+CHEAP = 2**4
 
 
 def here(main: Callable[[list[str]], int], *words: str | Path) -> str:
@@ -59,9 +61,14 @@ class Stage:
         return here(agent_cli.main, *words, "--state", self.bench.state).strip()
 
     def account(self, name: str, role: str = "operator") -> None:
+        """Add an account whose hash says that it costs little: each test logs in, which takes a quarter of a second else."""
         secret = self.bench.folder / "password"
         secret.write_text(PASSWORD)
-        self.cloud("account", "add", name, "--password-file", secret, "--role", role)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(passwords, "COST", CHEAP)
+            self.cloud("account", "add", name, "--password-file", secret, "--role", role)
+        kept = read(self, accounts.login, name)
+        assert kept.password.startswith(f"scrypt${CHEAP}$")
 
     def number(self) -> int:
         return next(self._numbers)
@@ -107,7 +114,7 @@ async def bare(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Bare]:
     """Return a console without a server, a browser or an agent, whose passwords cost little."""
-    monkeypatch.setattr(passwords, "COST", 2**4)
+    monkeypatch.setattr(passwords, "COST", CHEAP)
     async with bare_cloud(database, tmp_path) as made:
         yield made
 
