@@ -100,6 +100,19 @@ def test_every_utterance_is_one_piece_of_the_sound_and_no_block_is_in_two(
         assert len(utterance) * BLOCK_SECONDS <= limit + BLOCK_SECONDS
 
 
+# The sound, its loud blocks, and what sounds beside it.
+Sentence = tuple["array.array[int]", list[int], dict[str, "array.array[int]"]]
+
+
+@pytest.fixture(scope="module")
+def sentence() -> Sentence:
+    """Return a sentence and its scenes, which take longer to make than to hear."""
+    spoken = scaled(array.array("h", sound_of("下一首", RATE).samples), 3000)
+    clean = silence(LEAD) + spoken + silence(2.5)
+    loud = [n for n, block in enumerate(blocks(clean)) if rms(array.array("h", block)) > 300]
+    return clean, loud, dict(scenes(len(clean)))
+
+
 @pytest.mark.skipif(not has_espeak(), reason="espeak-ng is not installed")
 @pytest.mark.parametrize(
     ("module", "make", "scene"),
@@ -112,14 +125,12 @@ def test_every_utterance_is_one_piece_of_the_sound_and_no_block_is_in_two(
     ],
 )
 def test_a_spoken_sentence_is_one_utterance_with_its_first_syllable(
-    module: str | None, make: type[Vad], scene: str
+    module: str | None, make: type[Vad], scene: str, sentence: Sentence
 ) -> None:
     if module is not None:
         require(module)
-    spoken = scaled(array.array("h", sound_of("下一首", RATE).samples), 3000)
-    clean = silence(LEAD) + spoken + silence(2.5)
-    loud = [n for n, block in enumerate(blocks(clean)) if rms(array.array("h", block)) > 300]
-    beside = dict(scenes(len(clean)))[scene]
+    clean, loud, beside_it = sentence
+    beside = beside_it[scene]
     result = judge(make(), blocks(added(clean, beside)), loud[0], loud[-1])
     assert result.begin is not None
     assert result.end is not None
