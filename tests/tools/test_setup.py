@@ -72,7 +72,7 @@ class Box:
         environment = {"PATH": path, "LC_ALL": "C.UTF-8", "TMPDIR": str(self.folder)}
         return subprocess.run(
             ["bash", "tools/setup.sh", step], env=environment | variables, cwd=self.folder,
-            check=False, capture_output=True, text=True, timeout=30,
+            check=False, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
     def calls(self) -> list[str]:
@@ -123,7 +123,7 @@ AHEAD = PYTHON.replace(
     """\
   "-m pip "*"setup-wheels/device "*"-r "*)
     case "$*" in *" install "*)
-      for n in {{1..1000}}; do grep -qs "download.*setup-wheels/test " calls && break; sleep 0.02; done ;;
+      for n in {{1..3000}}; do grep -qs "download.*setup-wheels/test " calls && break; sleep 0.02; done ;;
     esac
     echo "pip ${{*:5}}" >>calls; mkdir -p .venv/bin ;;
   "-m pip"*)""",
