@@ -83,8 +83,13 @@ def make(data: DataDir, where: Path | str, file: Path, now: int) -> Summary:
     file = Path(os.path.realpath(file))
     _check_target(data, where, file)
     _sweep(file.parent)
-    name = secrets.token_hex(8)
-    TakenBack(data).mark(name)
+    name: str | None = secrets.token_hex(8)
+    try:
+        TakenBack(data).mark(str(name))
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        name = None  # the time stands for a mark, as nothing is taken back on a read-only disk meanwhile
     with (
         told_of_room(file, file.parent),
         tempfile.TemporaryDirectory(prefix=BEGUN, dir=file.parent) as folder,

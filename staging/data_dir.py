@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -145,13 +146,15 @@ def read_endpoints(data: DataDir) -> Endpoints | None:
 def locked(path: Path, what: str, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
     """Hold a lock on a file or a folder against other processes; it ends with its process.
 
-    A file is made if there is none.
+    A file is made if there is none. On a disk that is read-only there is then no lock, since nobody changes what is there.
 
     Raises:
         StagingError: another process held it for ``timeout`` seconds; ``what`` is the message.
     """
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
-    handle = os.open(path, flags | os.O_CLOEXEC, SECRET_MODE)
+    handle = _open_lock(path)
+    if handle is None:
+        yield
+        return
     try:
         deadline = time.monotonic() + timeout
         while not _try_lock(handle):
@@ -161,6 +164,17 @@ def locked(path: Path, what: str, timeout: float = LOCK_TIMEOUT) -> Iterator[Non
         yield
     finally:
         os.close(handle)
+
+
+def _open_lock(path: Path) -> int | None:
+    """Return the open file, None if a read-only disk does not let it be made."""
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    try:
+        return os.open(path, flags | os.O_CLOEXEC, SECRET_MODE)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC) if path.exists() else None
 
 
 def _try_lock(handle: int) -> bool:

@@ -198,7 +198,7 @@ async def _serve(options: ServeOptions, ready: Callable[[Endpoints], None]) -> N
                 )
                 cloud.believe(lambda: upkeep.believes_clock)
                 _on_hangup(upkeep.renew_certificates)
-                works = [upkeep.run(), *([broker.run()] if broker else [])]
+                works = [upkeep.run, *([broker.run] if broker else [])]
                 cloud.connect((lambda: broker.address) if broker else None)
                 await cloud.run(api_socket, web, works, stop, lambda: ready(addresses))
 
@@ -357,7 +357,7 @@ class _Cloud:
         self,
         api_socket: socket.socket,
         web: ssl.SSLContext | None,
-        works: Sequence[Coroutine[Any, Any, None]],
+        works: Sequence[Callable[[], Coroutine[Any, Any, None]]],
         stop: asyncio.Event,
         ready: Callable[[], None],
     ) -> None:
@@ -390,7 +390,7 @@ class _Cloud:
                 group.create_task(watch.run()),
                 group.create_task(watch.hear(self._recognition.outcomes)),
                 *([] if self._options.worker else [group.create_task(sender.run())]),
-                *(group.create_task(work) for work in works),
+                *(group.create_task(work()) for work in works),
             ]
             if self.beside.bench is not None:
                 upkeep.append(group.create_task(self.beside.bench.run()))

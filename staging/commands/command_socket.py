@@ -8,6 +8,7 @@ JSON (``{"say": {"uuid": …, "text": …}}``, ``{"cancel": {"uuid": …}}``), a
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -40,6 +41,8 @@ async def open_command_socket(root: Path, works: Mapping[str, Work]) -> AsyncIte
 
     ``works`` maps a command to its coroutine, which takes arguments and returns an outcome as JSON.
 
+    On a disk that is read-only there is no socket: devices and apps are served, and commands do what they can themselves.
+
     Raises:
         StagingError: the socket cannot be made.
     """
@@ -53,6 +56,10 @@ async def open_command_socket(root: Path, works: Mapping[str, Work]) -> AsyncIte
         path.chmod(0o600)
     except OSError as error:
         sock.close()
+        if error.errno == errno.EROFS:
+            _log.error("%s: %s: commands find no server", path, error.strerror)
+            yield
+            return
         raise StagingError(f"{path}: {error.strerror}") from error
     commands = _CommandServer(works)
     server = await asyncio.start_unix_server(commands.answer, sock=sock, limit=REQUEST_LIMIT)

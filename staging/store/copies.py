@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from base import sqlite as guarded
 from staging.errors import StagingError
-from staging.store import Database, engine, schema, soundness
+from staging.store import Database, engine, room, schema, soundness
 from staging.store.mark import open_to_read
 from staging.store.models import Base, Report
 from staging.store.unopened import unopened
@@ -269,7 +269,9 @@ def _set_counters(connection: Connection) -> None:
 def sizes(where: Path | str) -> list[dict[str, Any]]:
     """Return each table's rows and, where the database tells them, bytes with its indexes; largest first."""
     url = engine.locate(where)
-    with _engine(engine.reading_engine(url, 1)) as made, made.connect() as connection:
+    is_frozen = engine.is_whole_alone(url) and room.is_read_only(Path(engine.shown(url)).parent)
+    open_engine = engine.frozen_engine if is_frozen else engine.reading_engine
+    with _engine(open_engine(url, 1)) as made, made.connect() as connection:
         sizes = _bytes(connection)
         found = [
             {

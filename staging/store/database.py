@@ -28,7 +28,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from staging.errors import StoreBusyError, StoreFullError
-from staging.store import engine, schema, taken_back, voice_keys
+from staging.store import engine, room, schema, taken_back, voice_keys
 from staging.store.engine import SQLITE, Trouble
 from staging.store.lookups import (
     Lookup,
@@ -193,7 +193,8 @@ class Database:
         except SQLAlchemyError as error:
             if not engine.is_read_only(error):
                 raise
-            raise StoreFullError(f"{self.shown}: cannot be written: its disk is full") from error
+            why = room.cause(Path(self.shown).parent)
+            raise StoreFullError(f"{self.shown}: cannot be written: {why}") from error
 
     async def find(self, lookup: Lookup, **values: object) -> Row | None:
         """Return the row that a look-up finds, None if there is none.

@@ -24,6 +24,7 @@ from urllib.parse import quote
 from sqlalchemy.orm import Session
 
 from base.sqlite import Connection
+from staging.store import engine, room
 from staging.store.place import Fault, log_of
 
 END = "-mark"
@@ -129,6 +130,8 @@ def find_fault(path: Path) -> Fault | None:
 def open_to_read(path: Path, timeout: float = 5.0) -> sqlite3.Connection:
     """Open a store so that nothing of it is changed: the end of another connection would empty its log."""
     uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+    if room.is_read_only(path.parent) and engine.is_whole_alone(engine.locate(path)):
+        uri += "&immutable=1"  # SQLite would make a log's index there
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout, factory=Connection)
 
 

@@ -32,7 +32,7 @@ QUIET_SECONDS = 10.0
 
 _BEGINS = {
     Trouble.GONE: "%s: %s; requests and reports are refused until it is back",
-    Trouble.FULL: "%s: cannot be written: %s; free space on its disk: until then reports are refused and come "
+    Trouble.FULL: "%s: cannot be written: %s: until then reports are refused and come "
     "later, and changes are refused; devices stay connected, reads and control go on",
     Trouble.BUSY: "%s: %s; what does not fit is refused and may be tried again",
     Trouble.DAMAGED: "%s: is damaged: %s; `story-cloud check` says where, and `story-cloud restore FILE` puts a "
@@ -94,19 +94,22 @@ class Outage:
             spell = self._spells.get(trouble)
             if spell is None:
                 spell = self._spells[trouble] = _Spell(now, now)
-                _log.error(_BEGINS[trouble], self._shown, reason + self._left(trouble))
+                _log.error(_BEGINS[trouble], self._shown, reason + self._remedy(trouble))
             spell.last = now
             spell.refused += 1
         return _ERRORS.get(trouble, StoreBusyError)(f"{self._shown}: {reason}")
 
-    def _left(self, trouble: Trouble) -> str:
-        """Return what a file's full disk has left: SQLite names neither bytes nor inodes."""
+    def _remedy(self, trouble: Trouble) -> str:
+        """Return what a file's disk has left and what to do: SQLite names neither bytes nor inodes."""
         if trouble is not Trouble.FULL:
             return ""
+        folder = Path(self._shown).parent
+        if room.is_read_only(folder):
+            return " (its disk is read-only); look whether it fails, and mount it for writing"
         try:
-            return f" ({room.left(Path(self._shown).parent)})"
+            return f" ({room.left(folder)}); free space on its disk"
         except OSError:  # a PostgreSQL has its disk elsewhere
-            return ""
+            return "; free space on its disk"
 
     def _check(self, trouble: Trouble, seconds: float) -> None:
         spell = self._spells.get(trouble)

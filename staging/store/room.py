@@ -19,6 +19,19 @@ def left(folder: Path) -> str:
     return f"{disk.f_bavail * disk.f_frsize:,} bytes are free"
 
 
+def cause(folder: Path) -> str:
+    """Return why a folder's disk takes nothing: it is full, or mounted read-only, as a system does with one that fails."""
+    return "its disk is read-only" if is_read_only(folder) else "its disk is full"
+
+
+def is_read_only(folder: Path) -> bool:
+    """Return whether a folder's disk is mounted read-only."""
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:  # a PostgreSQL has its disk elsewhere
+        return False
+
+
 def used(session: Session) -> int:
     """Return the bytes of the whole database, with pages that are free to be used again."""
     connection = session.connection()

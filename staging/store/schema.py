@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StoreFaultError
+from staging.store import room
 from staging.store.engine import SQLITE, migrating_engine, shown
 from staging.store.models import Base
 
@@ -68,10 +69,15 @@ def check_current(reader: Engine, url: URL) -> None:
         found = version(connection)
     if found != revisions()[-1]:
         known = revisions()[-1]
+        is_read_only = room.is_read_only(Path(shown(url)).parent)
+        why, remedy = (
+            ("磁盘是只读的", "请把它挂载为可写") if is_read_only else ("磁盘满了", "请腾出空间")
+        )
+        to_do = "mount it for writing" if is_read_only else "free space on the disk"
         raise StoreFaultError(
-            f"{shown(url)}：写不了：磁盘满了，而结构版本是 {found or '（没有）'}，应为 {known}；请腾出空间后再启动",
-            f"{shown(url)}: cannot be written: its disk is full, and its schema is {found or 'missing'}, "
-            f"expected {known}; free space on the disk and start again",
+            f"{shown(url)}：写不了：{why}，而结构版本是 {found or '（没有）'}，应为 {known}；{remedy}后再启动",
+            f"{shown(url)}: cannot be written: {room.cause(Path(shown(url)).parent)}, and its schema is "
+            f"{found or 'missing'}, expected {known}; {to_do} and start again",
         )
 
 

@@ -13,9 +13,9 @@ from staging.store.engine import Trouble
 from staging.store.outage import Outage
 
 pytestmark = pytest.mark.one_database
-BYTES = SimpleNamespace(f_files=60, f_favail=7, f_bavail=3, f_frsize=4096)
-INODES = SimpleNamespace(f_files=60, f_favail=0, f_bavail=3, f_frsize=4096)
-UNCOUNTED = SimpleNamespace(f_files=0, f_favail=0, f_bavail=3, f_frsize=4096)
+BYTES = SimpleNamespace(f_files=60, f_favail=7, f_bavail=3, f_frsize=4096, f_flag=0)
+INODES = SimpleNamespace(f_files=60, f_favail=0, f_bavail=3, f_frsize=4096, f_flag=0)
+UNCOUNTED = SimpleNamespace(f_files=0, f_favail=0, f_bavail=3, f_frsize=4096, f_flag=0)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,19 @@ def test_what_is_left(
     for _ in range(3):
         spell.note(Trouble.FULL, "disk I/O error")
     assert caplog.text.count(f"cannot be written: disk I/O error ({told})") == 1
+
+
+def test_a_read_only_disk_is_not_told_to_be_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (room.is_read_only(tmp_path), room.cause(tmp_path)) == (False, "its disk is full")
+    monkeypatch.setattr(os, "statvfs", lambda _folder: SimpleNamespace(f_flag=os.ST_RDONLY))
+    assert (room.is_read_only(tmp_path), room.cause(tmp_path)) == (True, "its disk is read-only")
+    Outage(str(tmp_path / "cloud.sqlite")).note(Trouble.FULL, "no file")
+    assert (
+        "cannot be written: no file (its disk is read-only); look whether it fails" in caplog.text
+    )
+    assert "free space" not in caplog.text
 
 
 def test_a_database_elsewhere_has_its_disk_there(caplog: pytest.LogCaptureFixture) -> None:
