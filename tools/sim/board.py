@@ -11,7 +11,7 @@ from typing import Protocol
 
 from machine.battery import Charge
 from machine.errors import RefusedError, UnavailableError
-from machine.outputs import Outputs
+from machine.outputs import Outputs, is_near, is_same
 from machine.player import EndListener
 from resources.online.cache import key_of
 from resources.online.policy import parse_target
@@ -59,7 +59,7 @@ class Sounds:
         broken: sources that no player can decode.
         level: the mixer's level, which a knob may turn.
         turns: how often the knob was turned, or the device came or went.
-        stuck: whether the mixer takes no level, without a word.
+        stuck: whether the mixer takes no level, without a word; ``was_stuck``: whether it ever was.
         said: when somebody speaks near the microphone, from and to, in seconds of the loop.
         has_voices: whether each utterance has a sound of its own.
         word_at: when the wake word is said next; None: it is not.
@@ -73,7 +73,7 @@ class Sounds:
         self.device = True
         self.slow = 0.0
         self.turns = 0
-        self.stuck = False
+        self.stuck = self.was_stuck = False
         self.broken: set[str] = set()
         self.level = 0.4
         self.mixer_tells = True
@@ -92,6 +92,10 @@ class Sounds:
         self.unsaid: set[str] = set()
         """Stories of the web of which nobody can know which edition, or which place of it, has come."""
         self._refused_at = -math.inf
+
+    def is_at(self, level: float) -> bool:
+        """Return whether the mixer has a level; one that was stuck is taken for one with coarse steps, as by the product."""
+        return (is_near if self.was_stuck else is_same)(self.level, level)
 
     def length(self, source: str) -> float:
         """Return a track's seconds, the same at each time."""

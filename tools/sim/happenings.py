@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Happening = Callable[["World", float], None]
 HAPPENINGS: dict[str, Happening] = {}
+# Calls of the disk in which an update's end is told and noted as told.
+END_CALLS = 24
 
 
 def happening(name: str) -> Callable[[Happening], Happening]:
@@ -180,6 +182,14 @@ def _bad_update(world: World, chance: float) -> None:
     _order(world, VERSIONS[int(chance * len(VERSIONS))], kind)
 
 
+@happening("cut at an end")
+def _cut_at_end(world: World, chance: float) -> None:
+    """Order an update, and let the power go as it tells its end."""
+    world.observer.count("faults")
+    _order(world, pick(chance, *VERSIONS), Faulty())
+    world.cut_at_end = 1 + int(chance * 1000) % END_CALLS
+
+
 @happening("cancel")
 def _cancel(world: World, _chance: float) -> None:
     gateway = world.cloud.gateway
@@ -206,6 +216,7 @@ def _second_thoughts(world: World, chance: float) -> None:
 
 def heal(world: World) -> None:
     """End all faults."""
+    world.cut_at_end = 0
     for undo in list(world.undo.values()):
         undo()
     world.undo.clear()
@@ -391,26 +402,6 @@ def _slow_sound(world: World, chance: float) -> None:
         sounds.slow = 0.0
 
     for_a_while(world, "slow sound", 60 + 600 * chance, undo)
-
-
-@happening("stuck mixer")
-def _stuck_mixer(world: World, chance: float) -> None:
-    sounds = world.machine.sounds
-    sounds.stuck = True
-
-    def undo() -> None:
-        sounds.stuck = False
-        sounds.plug(there=sounds.device)  # it tells what it has
-
-    for_a_while(world, "stuck mixer", 30 + 300 * chance, undo)
-
-
-@happening("loud and stuck")
-def _loud_and_stuck(world: World, chance: float) -> None:
-    """Let somebody turn the knob beyond the limit while the mixer takes no level: it is put back once that works."""
-    by_hand(world, "volume_limits", "max=8", local=False)
-    world.later(5.0, lambda: _stuck_mixer(world, chance / 2))
-    world.later(10.0, lambda: world.machine.sounds.turn(0.9 + chance / 10))
 
 
 @happening("broken track")

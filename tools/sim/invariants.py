@@ -28,11 +28,11 @@ TROUBLE_SECONDS = 30.0
 SETTINGS_SECONDS = 20.0
 # Starts of a version that never confirms itself (docs/ota.md).
 TRIES_MAX = 3
-# What is asked in a minute: waits double from half a second; a story is asked for anew where it broke off after 0.3 s to 5 s
+# What is asked: waits double from half a second; a story is asked for anew where it broke off after 0.3 s to 5 s
 # (docs/playing.md); each link begins its waits for a cloud without room anew.
 ASKED = (
-    ("look-ups of the cloud's name", 60), ("requests for packages", 240),
-    ("reports that the cloud could not take", 30), ("look-ups of the name of a server of stories", 120),
+    ("look-ups of the cloud's name in a minute", 60), ("requests for packages in a minute", 240), ("reports that the cloud could not take in a minute", 30),
+    ("look-ups of the name of a server of stories in a minute", 120), ("requests in a row, without a pause, for a story that breaks off", 12),
 )  # fmt: skip
 # A machine that starts with a few percent takes so long to see it, to end its story and to switch off.
 HEED_SECONDS = 900.0
@@ -41,10 +41,10 @@ FILES_MAX = 200
 # Requests that wait for one machine; more are refused (docs/link.md).
 WAITING_MAX = 16
 STATE_BYTES = 12 * 1024 * 1024
-# Of one file by a part of its name, the first that fits: SQLite's logs are taken over at 4 MB; a journal file is full at 192 KiB,
+# Of one file by a part of its name, the first that fits: SQLite's logs are taken over at 4 MB, the outbox's at 128 pages; a journal file is full at 192 KiB,
 # a trial's log at 400 lines; a package of the simulation has 120 kB.
 FILE_BYTES = (
-    ("-wal", 4_700_000), (".sqlite", 2_000_000), ("events", 200_000), ("trial.log", 200_000),
+    ("outbox.sqlite-wal", 1_000_000), ("-wal", 4_700_000), (".sqlite", 2_000_000), ("events", 200_000), ("trial.log", 200_000),
     ("stories/", 400_000), ("", 150_000),
 )  # fmt: skip
 # How the files of the cloud's store begin, its log and its mark too.
@@ -84,7 +84,7 @@ class View:
         lines: of the worse of their logs in its worst hour; of the cloud's for each of its machines.
         waiting: requests that the cloud let wait for the machine, at the worst.
         tries: starts of a version in a row that never confirms itself.
-        asked: looks for a name, requests for packages, and reports that the cloud could not take, in the worst minute.
+        asked: as `ASKED` has it, at the worst.
         broken: what was answered as done and is not so.
         tokens: what was wrong with an app's access tokens; ``log_ins``: with who was let in, and who had to wait.
         served: what was wrong with packages that the cloud served, and with stores that it opened.
@@ -130,7 +130,7 @@ class View:
     unlike_settings_since: float | None = None
     waiting: int = 0
     tries: int = 0
-    asked: tuple[int, int, int, int] = (0, 0, 0, 0)
+    asked: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     broken: Sequence[str] = ()
     tokens: Sequence[str] = ()
     log_ins: Sequence[str] = ()
@@ -245,7 +245,7 @@ def nobody_hammers(view: View) -> str | None:
     """What fails is tried again after a wait."""
     for count, (what, most) in zip(view.asked, ASKED, strict=True):
         if count > most:
-            return f"{count} {what} in a minute"
+            return f"{count} {what}"
     return None
 
 

@@ -28,6 +28,8 @@ RESOLUTION = 1e-6
 # Seconds that a turn of the loop takes, as a processor's does: what waits for less than a float's rounding of the time
 # would else wait for ever (seed 5 of a day did, for the last 1e-12 s of a sleep timer).
 TURN_SECONDS = 1e-9
+# What a thread does for longer is done by the half of that, and told at its end.
+SHORT_SECONDS = 0.01
 # Of timers that were cancelled, so many may wait among the others.
 CANCELLED_MAX = 500
 
@@ -266,15 +268,25 @@ class SimLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any
     ) -> Any:
-        """Do the work a moment later, in one piece; an executor with one thread does one after another."""
+        """Do the work a moment later, in one piece; an executor with one thread does one after another.
+
+        What takes long is done by the half of its time, as a file is replaced before its folder is synced: what
+        began later may be told first.
+        """
         future, now = self.create_future(), self._sim_clock.now
-        end = now + self.executor_seconds()
+        took, rest = self.executor_seconds(), 0.0
         if getattr(executor, "_max_workers", 0) == 1:
-            end = self._busy_until[executor] = max(end, self._busy_until.get(executor, now))
-        self.call_at(end, self._work, future, func, args)
+            end = max(now + took, self._busy_until.get(executor, now))
+            self._busy_until[executor] = end
+        else:
+            rest = took / 2 if took > SHORT_SECONDS else 0.0
+            end = now + took - rest
+        self.call_at(end, self._work, future, func, args, rest)
         return future
 
-    def _work(self, future: asyncio.Future[Any], func: Callable[..., Any], args: Any) -> None:
+    def _work(
+        self, future: asyncio.Future[Any], func: Callable[..., Any], args: Any, rest: float
+    ) -> None:
         if future.cancelled():
             return
 
@@ -284,6 +296,13 @@ class SimLoop(asyncio.SelectorEventLoop):
             return
         except BaseException as caught:  # noqa: BLE001  # the caller gets it
             result, is_error = caught, True
+        if rest:
+            self.call_later(rest, self._tell, future, result, is_error)
+        else:
+            self._tell(future, result, is_error)
+
+    @staticmethod
+    def _tell(future: asyncio.Future[Any], result: Any, is_error: bool) -> None:  # noqa: FBT001  # of a callback
         life = current()
         if not (life is not None and life.dead) and not future.done():
             if is_error:

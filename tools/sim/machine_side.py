@@ -57,7 +57,28 @@ def bit_rot(world: World, chance: float) -> None:
         world.later(READ_SECONDS, world.machine.kill)
 
 
+def stuck_mixer(world: World, chance: float) -> None:
+    """Let the mixer take no level, without a word."""
+    sounds = world.machine.sounds
+    sounds.stuck = sounds.was_stuck = True
+
+    def undo() -> None:
+        sounds.stuck = False
+        sounds.plug(there=sounds.device)  # it tells what it has
+
+    for_a_while(world, "stuck mixer", 30 + 300 * chance, undo)
+
+
+def loud_and_stuck(world: World, chance: float) -> None:
+    """Let somebody turn the knob beyond the limit while the mixer takes no level: it is put back once that works."""
+    by_hand(world, "volume_limits", "max=8", local=False)
+    world.later(5.0, lambda: stuck_mixer(world, chance / 2))
+    world.later(10.0, lambda: world.machine.sounds.turn(0.9 + chance / 10))
+
+
 HAPPENINGS = {
+    "stuck mixer": stuck_mixer,
+    "loud and stuck": loud_and_stuck,
     "bit rot": bit_rot,
     "setting rots": setting_rots,
     "restart": restart,

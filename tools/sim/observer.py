@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_rows import Row, replaces
-from machine.outputs import is_near
 from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.steps import level_of, step_of
 from resources.playing.events import State
@@ -193,6 +192,7 @@ class Observer:
         view.awake_since = self._awake_since(view)
         view.unlike_settings_since = self._since("settings", unlike=not has_taken(machine))
         await self._see_kept(machine)
+        await self.promises.look_at_timer(_points(machine))
         self.forbidden.look(now, sounds=view.sounding is not None)
         view.broken = [
             *(
@@ -337,10 +337,10 @@ class Observer:
             self._worked_at = self.world.loop.time()
         return None if since is None else max(since, self._worked_at)
 
-    def _asked(self) -> tuple[int, int, int, int]:
+    def _asked(self) -> tuple[int, int, int, int, int]:
         names, pages, of_cloud = self.world.net.asks
-        for_stories = self.world.net.asks_for_strangers.most
-        return max(names.most, of_cloud.most), pages.most, self.refusals.most, for_stories
+        of_all, of_stories = max(names.most, of_cloud.most), self.world.net.asks_for_strangers.most
+        return of_all, pages.most, self.refusals.most, of_stories, self.world.stories.hurried
 
     # What is told, and what was promised.
 
@@ -399,7 +399,7 @@ class Observer:
         if not sounds.device or sounds.stuck:
             return False
         loudest = _loudest(limits)
-        return sounds.level > loudest and not is_near(sounds.level, loudest)
+        return sounds.level > loudest and not sounds.is_at(loudest)
 
     def _awake_since(self, view: View) -> float | None:
         ends = self.promises.timer_ends

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from machine.outputs import is_near
 from ota.updater import Updater
 from resources.dispatch import Dispatch
+from resources.loudness.limits import Limits, parse_limits
 from resources.loudness.steps import level_of, step_of
 from tools.sim.life import CURRENT
 from tools.sim.machine import CURRENT_MACHINE, Machine
@@ -35,6 +35,8 @@ FILES = {
 }  # fmt: skip
 # Seconds before the sleep timer's end from which on an order moves it, with the clock's rounding.
 TAPPED_SECONDS = 65.0
+# Seconds by which what remains of a sleep timer may be another: it counts whole minutes, and an answer takes its time.
+TIMER_SECONDS = 62.0
 # Seconds for a data point's value: a machine that loses its power meanwhile says nothing any more.
 TOLD_SECONDS = 5.0
 # Seconds from a start until what was kept is looked at: the files are read by then.
@@ -79,6 +81,8 @@ class Promises:
         self._numbers: Counter[str] = Counter()
         self._under_way: Counter[str] = Counter()
         self._timer_ends: float | None = None
+        self._timer_start: int | None = None
+        """In which start of the agent the sleep timer was ordered alone; None: nobody knows which order is in force."""
         self._has_no_timer = True
         self.are_rules_untouched = True
         """Whether nobody has ordered any rules yet."""
@@ -101,7 +105,8 @@ class Promises:
         self._numbers[name] += 1
         self._under_way[name] += 1
         self.are_rules_untouched &= name != "rules"
-        self._has_no_timer &= name != "sleep_timer"
+        if name == "sleep_timer":
+            self._has_no_timer, self._timer_start = False, None
         before = self.kept.pop(name, None)
         turns = self._machine.sounds.turns
         return Order(name, self._numbers[name], before, turns, self._under_way)
@@ -139,17 +144,27 @@ class Promises:
             value = await _told(points[name]) if is_kept else before
             if value is not None and self._is_last(order):
                 self.kept[name] = value
+                if name == "volume_limits" and is_done and self.is_alone(order):
+                    self._judge_limits(order, value)
         elif name == "sleep_timer":
-            self._note_timer(text, is_done=is_done)
+            self._note_timer(order, text, is_done=is_done)
         elif name == "volume" and is_done and self.is_alone(order):
             self._judge_volume(order, text)
 
     def _judge_volume(self, order: Order, text: str) -> None:
         sounds = self._machine.sounds
-        is_so = is_near(sounds.level, level_of(int(text)))  # some cards have coarse steps
+        is_so = sounds.is_at(level_of(int(text)))
         if sounds.device and sounds.turns == order.turns and not is_so:
             found = step_of(sounds.level)
             self.broken.append(f"volume {text} was answered as done, and {found} is in force")
+
+    def _judge_limits(self, order: Order, value: str) -> None:
+        """Find a level that a lower limit has not brought down by its answer: later the mixer is looked at anyway."""
+        sounds, loudest = self._machine.sounds, level_of(parse_limits(value, Limits()).max)
+        is_judged = sounds.device and not sounds.stuck and sounds.turns == order.turns
+        if is_judged and sounds.level > loudest and not sounds.is_at(loudest):
+            found = step_of(sounds.level)
+            self.broken.append(f"volume_limits {value} was answered, and {found} is in force")
 
     # The sleep timer.
 
@@ -158,11 +173,31 @@ class Promises:
         if self._timer_ends is not None and self._now() > self._timer_ends - TAPPED_SECONDS:
             self._timer_ends = None
 
-    def _note_timer(self, text: str, *, is_done: bool) -> None:
+    def _note_timer(self, order: Order, text: str, *, is_done: bool) -> None:
         if is_done:
             self._timer_ends = self._now() + 60.0 * int(text) if text.isdigit() else None
             self._boots = self._machine.boots
             self._has_no_timer = text == "off" and self._under_way["sleep_timer"] == 1
+            is_known = text == "off" or text.isdigit()
+            self._timer_start = self._machine.starts if is_known and self.is_alone(order) else None
+
+    async def look_at_timer(self, points: Any) -> None:
+        """Find a sleep timer that is another one than was ordered, before anybody's order can have moved it."""
+        start, ends = self._timer_start, self._timer_ends
+        if start is None or start != self._machine.starts or "sleep_timer" not in points:
+            return
+        left = None if ends is None else ends - self._now()
+        if (left is None and not self._has_no_timer) or (
+            left is not None and left < TAPPED_SECONDS
+        ):
+            return
+        told = await told_by(self._machine, points["sleep_timer"])
+        if told is None or self._timer_start != start:
+            return
+        is_so = told == "off" if left is None else _is_timer(str(told), left)
+        if not is_so:
+            wanted = "off" if left is None else f"{left:.0f} s"
+            self.broken.append(f"the sleep timer is {told}, and {wanted} is what was ordered")
 
     @property
     def has_no_timer(self) -> bool:
@@ -189,6 +224,11 @@ class Promises:
         """Hear that the process is gone: what was under way will not be answered."""
         self._under_way = Counter()
         self._in_memory = {}
+
+
+def _is_timer(told: str, left: float) -> bool:
+    """Return whether a sleep timer of so many seconds may be told so."""
+    return told.isdigit() and abs(60.0 * int(told) - left) <= TIMER_SECONDS
 
 
 async def told_by(machine: Machine, point: Any) -> Any:

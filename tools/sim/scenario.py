@@ -56,6 +56,10 @@ WEB_LISTS = {"web list": 16, "web lengths": 6, "web silent edition": 1}
 PROCESS = {"restart": 2, "interrupt": 1, "reload": 4, "card away": 4}
 # Of what a family sets, and of a power cut in the moment of the answer; their chance is their own too.
 SETTINGS = {"set twice": 8, "cut at an answer": 3, "set at once": 4, "nap taken back": 4}
+# What came after that, against bugs that nothing else shows; their chance is their own too.
+AIMED = {"clock set back": 3, "cut at an end": 4, "limit below": 4}
+# Of stories that are kept for good, and of a server that has no time just then.
+WEB_AIMED = {"pin in vain": 8}
 # Of worlds with a broker between machine and cloud; their chance is their own too.
 BROKER = {
     "broker kill": 4, "broker restart": 3, "broker power cut": 2, "broker stands still": 6,
@@ -116,6 +120,7 @@ def scenario(
         "cloud": CLOUD,
         "process": PROCESS,
         "settings": SETTINGS,
+        "aimed": AIMED,
         **({"broker": BROKER} if by_mqtt else {}),
     }
     for group, of_group in groups.items():
@@ -127,7 +132,12 @@ def scenario(
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     part = HALF if density > DENSE else RARE_PART_OF_DAYS
-    for group, of_group in {"web": WEB, "rot": ROT, "web more": WEB_MORE}.items():
+    for group, of_group in {
+        "web": WEB,
+        "rot": ROT,
+        "web more": WEB_MORE,
+        "web aimed": WEB_AIMED,
+    }.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     return let_sleep(seed, sorted(events, key=lambda event: event.at))
 

@@ -7,8 +7,11 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tools.sim.clock import START
+from tools.sim.faults import for_a_while
 from tools.sim.machine import TITLES
 from tools.sim.people import by_app, by_hand
+from wire.rules import DAY_MINUTES, show_minute
 
 if TYPE_CHECKING:
     from tools.sim.world import World
@@ -24,8 +27,11 @@ VALUES: Mapping[str, Sequence[str]] = {
 }
 # A second thought comes so soon, at least and more: the first value is told by then, or is not.
 AGAIN_SECONDS = (2.0, 18.0)
-# Within so many seconds several set the same.
-AT_ONCE_SECONDS = 0.1
+# The child lock, whose record nothing but its own lock guards, and so many other settings are set by several within so many
+# seconds; so many of the processes are killed then.
+AT_ONCE, AT_ONCE_SECONDS, KILLED = 2, 0.04, 0.8
+# The machine's clock is set back by so many seconds in quiet hours of so many minutes; a child plays on so often meanwhile.
+BACK_SECONDS, QUIET_MINUTES, PLAYS_IN_QUIET = 5 * 3600.0, 180, 4
 # A child plays on so often, and so many seconds after each other.
 PLAYS_ON, PLAYS_SECONDS = 6, 50.0
 
@@ -41,13 +47,14 @@ def set_twice(world: World, chance: float) -> None:
 
 
 def set_at_once(world: World, chance: float) -> None:
-    """Let several set the same at once, each to something else; later the process is killed, and has what was in force."""
+    """Let several set the same few at once, each to something else; later the process is killed, and has what was in force."""
     rng = random.Random(chance)  # noqa: S311  # a simulation
-    name = rng.choice([*VALUES])
-    for _ in range(rng.randint(2, 4)):
-        give = functools.partial(by_hand, world, name, rng.choice(VALUES[name]), local=False)
-        world.later(rng.uniform(0.0, AT_ONCE_SECONDS), give)
-    if rng.random() < 0.5:
+    others = [name for name in VALUES if name != "child_lock"]
+    for name in ("child_lock", *rng.sample(others, AT_ONCE)):
+        for _ in range(rng.randint(2, 4)):
+            give = functools.partial(by_hand, world, name, rng.choice(VALUES[name]), local=False)
+            world.later(rng.uniform(0.0, AT_ONCE_SECONDS), give)
+    if rng.random() < KILLED:
         world.later(AGAIN_SECONDS[0], world.machine.kill)
 
 
@@ -73,6 +80,36 @@ def short_day(world: World, chance: float) -> None:
         world.later(2.0 + step * PLAYS_SECONDS, play)
 
 
+def clock_set_back(world: World, chance: float) -> None:
+    """Let quiet hours begin, and the machine's clock be set back to before them; a child plays on."""
+    minute = int((START + world.loop.time()) // 60)
+    begin, end = minute % DAY_MINUTES, (minute + QUIET_MINUTES) % DAY_MINUTES
+    quiet = f"quiet {show_minute(begin)}-{show_minute(end)}"
+    by_hand(world, "rules", quiet, local=False)
+    set_back = functools.partial(world.machine.set_clock, -BACK_SECONDS)
+    world.later(AGAIN_SECONDS[0], set_back)
+    longest = sorted(TITLES, key=world.machine.sounds.length)[-3:]
+    for step in range(PLAYS_IN_QUIET):
+        title = longest[int(chance * len(longest))]
+        play = functools.partial(by_hand, world, "play", title)
+        world.later(2 * AGAIN_SECONDS[0] + step * PLAYS_SECONDS, play)
+    until = 2 * AGAIN_SECONDS[0] + PLAYS_IN_QUIET * PLAYS_SECONDS
+    for_a_while(world, "clock", until, functools.partial(world.machine.set_clock, 0.0))
+
+
+def limit_below(world: World, chance: float) -> None:
+    """Let the family set the volume's limit to the step below what is in force."""
+    step = 5 + int(chance * 10)
+    told = (
+        ("volume_limits", "max=16"),
+        ("volume", str(step + 1)),
+        ("volume_limits", f"max={step}"),
+    )
+    for number, (name, value) in enumerate(told):
+        give = functools.partial(by_hand, world, name, value, local=False)
+        world.later(number * AGAIN_SECONDS[0], give)
+
+
 def nap_taken_back(world: World, chance: float) -> None:
     """Let the family set a sleep timer for what plays, and turn it off before it ends."""
     title = TITLES[int(chance * len(TITLES))]
@@ -81,6 +118,8 @@ def nap_taken_back(world: World, chance: float) -> None:
 
 
 HAPPENINGS = {
+    "clock set back": clock_set_back,
+    "limit below": limit_below,
     "nap taken back": nap_taken_back,
     "set twice": set_twice,
     "set at once": set_at_once,

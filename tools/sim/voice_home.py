@@ -87,17 +87,21 @@ def erase(world: World, chance: float) -> None:
     """Let the parents erase all voice, or some utterances of the ledger; every second time while a child speaks."""
     if chance * 7 % 1 < 0.5:
         speak(world, chance)
-        world.later(MEANWHILE_SECONDS, functools.partial(_erase, world, chance))
+        meanwhile = functools.partial(_erase, world, chance, with_newest=True)
+        world.later(MEANWHILE_SECONDS, meanwhile)
     else:
-        _erase(world, chance)
+        _erase(world, chance, with_newest=False)
 
 
-def _erase(world: World, chance: float) -> None:
+def _erase(world: World, chance: float, *, with_newest: bool) -> None:
     watch, api = world.cloud.voice, world.cloud.some_api()
-    if watch is not None and api is not None:
-        is_all = chance < 0.4
-        work = _erase_all(world, watch, api) if is_all else _erase_some(world, watch, api, chance)
-        begin(world, work, api)
+    if watch is None or api is None:
+        return
+    if chance < 0.4:
+        work = _erase_all(world, watch, api)
+    else:
+        work = _erase_some(world, watch, api, chance, with_newest=with_newest)
+    begin(world, work, api)
 
 
 async def _erase_all(world: World, watch: VoiceWatch, api: OpenApi) -> None:
@@ -109,11 +113,16 @@ async def _erase_all(world: World, watch: VoiceWatch, api: OpenApi) -> None:
         world.observer.count("times that all voice was erased")
 
 
-async def _erase_some(world: World, watch: VoiceWatch, api: OpenApi, chance: float) -> None:
+async def _erase_some(
+    world: World, watch: VoiceWatch, api: OpenApi, chance: float, *, with_newest: bool
+) -> None:
+    """Erase one to three of the ledger, the newest first where that is still being said."""
     told = await _ask(world, api, "GET", LEDGER, limit=str(PAGE))
     there = [each for each in (told or {"data": []})["data"] if each["eraseTime"] is None]
     rng = random.Random(chance)  # noqa: S311  # a simulation
     chosen = rng.sample(there, min(len(there), rng.randint(1, 3)))
+    if with_newest and there and there[0] not in chosen:
+        chosen = [there[0], *chosen[1:]]
     if not chosen:
         return
     order = watch.ordered(Order(now_ms(), _spans(chosen)))

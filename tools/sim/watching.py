@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from agent.link.outbox_rows import EACH_START
 from agent.link.outbox_store import Store
 from agent.voice.stream import LiveSender
+from ota.order.record import TaskRecord
 from resources.dispatch import Dispatch
 from staging.errors import StoreBusyError
 from staging.gateway.intake import Intake
@@ -61,6 +62,7 @@ def watch_promises() -> None:
     _watch_utterances()
     _watch_waiting()
     _watch_bugs()
+    _watch_ends()
     watch_orders(WATCHED)
     watch_stops(lambda: None if WATCHED.observer is None else WATCHED.observer.promises)
     watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
@@ -149,6 +151,22 @@ def _watch_waiting() -> None:
         return await request(self, *words, **named)
 
     Session.request = noted_request  # type: ignore[method-assign]
+
+
+def _watch_ends() -> None:
+    """Let the power go a few calls of the disk after an update begins to tell its end, where that is wanted."""
+    report = TaskRecord.report_final
+
+    async def cut_report(self: TaskRecord) -> None:
+        observer, machine = WATCHED.observer, CURRENT_MACHINE.get()
+        if observer is not None and machine is not None and self.owes_report:
+            world = observer.world
+            if world.cut_at_end and machine is world.machine:
+                machine.mount.cut_at = machine.mount.steps + world.cut_at_end
+                world.cut_at_end = 0
+        await report(self)
+
+    TaskRecord.report_final = cut_report  # type: ignore[method-assign]
 
 
 def _watch_bugs() -> None:

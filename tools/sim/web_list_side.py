@@ -58,6 +58,9 @@ def web_lengths(world: World, chance: float) -> None:
     if rng.random() < LOST:
         begin = web_story
         stories.manners = frozenset({"a few bytes"})
+        for_a_while(
+            world, "web manners", LOST_SECONDS + SILENT_SECONDS, functools.partial(_be_usual, world)
+        )
         world.later(LOST_SECONDS, functools.partial(_lose, world))
     world.later(MEANWHILE_SECONDS, functools.partial(begin, world, rng.random()))
 
@@ -68,9 +71,13 @@ def _lose(world: World) -> None:
     stories.trouble = "is missing"
 
     def undo() -> None:
-        stories.trouble, stories.manners = "", frozenset()
+        stories.trouble = ""
 
     for_a_while(world, "web trouble", SILENT_SECONDS, undo)
+
+
+def _be_usual(world: World) -> None:
+    world.stories.manners = frozenset()
 
 
 def web_silent_edition(world: World, chance: float) -> None:

@@ -43,6 +43,8 @@ MANNERS = ("no ranges", "no marks", "a few bytes")
 LENGTHS = ("told", "chunked", "until close")
 # What one sends that breaks off each time: of a story's beginning so much that it is known as one, and of the rest.
 BEGIN_BYTES, FEW_BYTES = 8000, 400
+# Who asks again within so many seconds has not paused: a connection takes as long.
+HURRY_SECONDS = 0.6
 _HEAD = b"\xff\xfb\x90\x64"
 _LABEL = re.compile(rb"\xff\xfb\x90\x64(web-\d) (\d{4}) (\d{9})\x00")
 _RANGE = re.compile(rb"\r\nrange: bytes=(\d+)-", re.IGNORECASE)
@@ -111,6 +113,7 @@ class WebServer:
         was_unmarked: whether it ever sent a story without saying which edition that is.
         edition: of all its stories.
         asked: how often it was asked for one.
+        hurried: in the longest row, how often one was asked for again at once where it had broken off after a few bytes.
     """
 
     def __init__(self, net: Network, rng: random.Random) -> None:
@@ -123,7 +126,9 @@ class WebServer:
         self.unsaid: set[str] = set()
         self.find_page: Callable[[str, int], Page | None] = lambda _name, _edition: None
         self.edition = 1
-        self.asked = 0
+        self.asked = self.hurried = 0
+        self._broken_off: dict[str, tuple[int, float, int]] = {}
+        """Of each story where and when it broke off last, and how often in a row it was asked for at once."""
         self._at_work: set[asyncio.Task[None]] = set()
         net.hosts[HOST] = [ADDRESS]
         net.strangers.add(HOST)
@@ -195,6 +200,7 @@ class WebServer:
         self.was_unmarked |= not has_marks
         found, same = _RANGE.search(head) if has_ranges else None, _IF_RANGE.search(head)
         start = int(found[1]) if found is not None else 0
+        row = self._count_hurry(page.mark, start)
         if same is not None and not (has_marks and same[1].decode() == mark):
             start = 0
         told = [f"Content-Type: {page.kind}"]
@@ -212,12 +218,22 @@ class WebServer:
         length = size - start if lengths == "told" else None
         to.write(_head("206 Partial Content" if is_part else "200 OK", length, *told))
         if sends:
-            await self._send_body(body, start, to, in_chunks=lengths == "chunked")
+            end = await self._send_body(body, start, to, in_chunks=lengths == "chunked")
+            if "a few bytes" in self.manners:
+                self._broken_off[page.mark] = end, self._net.loop.time(), row
+
+    def _count_hurry(self, mark: str, start: int) -> int:
+        """Return how often in a row a story was asked for at once where it broke off."""
+        place, at, row = self._broken_off.get(mark, (-1, 0.0, 0))
+        is_hurried = start == place and self._net.loop.time() - at < HURRY_SECONDS
+        row = row + 1 if is_hurried else 0
+        self.hurried = max(self.hurried, row)
+        return row
 
     async def _send_body(
         self, body: bytes, start: int, to: asyncio.Transport, *, in_chunks: bool
-    ) -> None:
-        """Send what follows the head from a place on, as long as somebody reads it."""
+    ) -> int:
+        """Send what follows the head from a place on, as long as somebody reads it; return where it ends."""
         data = body[start:]
         last = (
             self._rng.randrange(len(data) + 1)
@@ -235,6 +251,7 @@ class WebServer:
             await asyncio.sleep(pace)
         if in_chunks and last == len(data):
             to.write(b"0\r\n\r\n")
+        return start + last
 
 
 def _last(path: bytes) -> str:

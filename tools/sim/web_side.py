@@ -21,6 +21,8 @@ STORIES_MAX, HEARD_SECONDS = 4, 4.0
 MEANWHILE, MEANWHILE_SECONDS = 0.7, 1.0
 # A story is looked for on the web for about so long.
 FOUND_SECONDS = 1.0
+# What is to be kept is taken within so many seconds, and fetched the first time within so many more.
+KEPT_SECONDS, FETCH_SECONDS = 10.0, 80.0
 # Seconds that it is another one.
 MANNERS_SECONDS = 90.0
 # Seconds that something is wrong with the server, at least and more.
@@ -105,7 +107,22 @@ def pin(world: World, chance: float) -> None:
     pin_story(world, name, is_pinned=chance * 70 % 1 < 0.7)
 
 
+def pin_in_vain(world: World, chance: float) -> None:
+    """Let the family have a story kept for good, and its server be busy when that is fetched the first time."""
+    pin_story(world, PINNED[int(chance * len(PINNED))], is_pinned=True)
+
+    def be_busy() -> None:
+        world.stories.trouble = "is busy"
+        for_a_while(world, "web trouble", FETCH_SECONDS, undo)
+
+    def undo() -> None:
+        world.stories.trouble = ""
+
+    world.later(KEPT_SECONDS, be_busy)
+
+
 HAPPENINGS = {
+    "pin in vain": pin_in_vain,
     "web manners": web_manners,
     "pin": pin,
     "web story": web_story,

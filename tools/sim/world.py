@@ -125,6 +125,8 @@ class World:
         self.twins = Twins(self)
         self.log_ins = LogIns(self.loop.time, self.observer.count)
         self.outcome = Outcome()
+        self.cut_at_end = 0
+        """After so many calls of the disk the power goes when the machine's next update tells its end; 0: it stays."""
         self.undo: dict[str, Callable[[], None]] = {}
         """What ends each fault that is under way."""
 

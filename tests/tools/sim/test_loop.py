@@ -44,6 +44,26 @@ def test_an_executor_with_one_thread_does_one_work_after_another(loop: SimLoop) 
     assert done == [0, 1, 2, 3]
 
 
+def test_what_a_thread_has_done_may_be_told_later_than_what_another_did_after_it(
+    loop: SimLoop,
+) -> None:
+    seconds = iter([0.03, 0.001])
+    loop.executor_seconds = lambda: next(seconds)
+    done: list[str] = []
+    told: list[str] = []
+
+    async def ask(name: str, later: float) -> None:
+        await asyncio.sleep(later)
+        await loop.run_in_executor(None, done.append, name)
+        told.append(name)
+
+    async def work() -> None:
+        await asyncio.gather(ask("slow", 0.0), ask("quick", 0.02))
+
+    loop.run_until_complete(work())
+    assert (done, told) == (["slow", "quick"], ["quick", "slow"])
+
+
 def cancelled_in_a_group(count: int) -> list[int]:
     made, order = SimLoop(Clock()), list[int]()
 

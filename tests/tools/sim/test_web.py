@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from resources.online.cache import Record
 from resources.online.spans import Spans
 from tools.sim.web_keep import KEYS, Keep, fault_of, read
-from tools.sim.web_server import STORIES, body_of, piece_at
+from tools.sim.web_server import STORIES, WebServer, body_of, piece_at
 
 NAME = STORIES[1]
 KEY = next(key for key, name in KEYS.items() if name == NAME)
@@ -35,6 +37,25 @@ def test_a_piece_with_another_bit_or_from_another_place_is_not_whole() -> None:
     assert not moved.is_whole
     assert not changed.is_whole
     assert piece_at(bytes(300), 0) is None
+
+
+def asked_for(*requests: tuple[float, int]) -> int:
+    """Return how hurried the requests are for a story that breaks off after 400 bytes each time: of each when, and from which byte."""
+    clock: Any = SimpleNamespace(time=lambda: 0.0)
+    net: Any = SimpleNamespace(loop=clock, hosts={}, strangers=set(), listeners={})
+    net.watch = lambda *_words: None
+    server = WebServer(net, Random(1))  # a simulation
+    for at, start in requests:
+        clock.time = lambda at=at: at
+        row = server._count_hurry(NAME, start)
+        server._broken_off[NAME] = (start + 400, at, row)
+    return server.hurried
+
+
+def test_a_story_is_asked_for_in_a_hurry_where_it_broke_off_and_without_a_pause() -> None:
+    assert asked_for((0.0, 0), (0.3, 400), (0.8, 800)) == 2
+    assert asked_for((0.0, 0), (0.3, 400), (1.2, 800), (1.5, 1200)) == 1
+    assert asked_for((0.0, 0), (0.3, 0), (0.6, 0)) == 0
 
 
 def keep(folder: Path, record: Record, data: bytes) -> str:
