@@ -57,7 +57,8 @@ async def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     player = MpvPlayer(level, unit=Path("/nonexistent"))
     bench = LoudBench(level)
     await bench.loudness.open()
-    story = str(write_tone(tmp_path / "story.wav", seconds=120))
+    # Longer than any test may take: it ended in one on a busy machine, which then waited for a level in silence.
+    story = str(write_tone(tmp_path / "story.wav", seconds=600))
     await player.play(story, lambda _reason: None)
     yield Room(server, bench)
     await player.close()
