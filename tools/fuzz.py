@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from tools.amounts import whole
 from tools.ending import run_main
 from tools.fuzz_http import http_targets
+from tools.fuzz_local import local_targets
 from tools.fuzz_machine import machine_targets
 from tools.fuzz_oscore import oscore_targets
 from tools.fuzz_staging import staging_targets
@@ -116,6 +117,7 @@ TARGETS = (
         lambda data: parse_answer(_properties(data), data),
     ),
     *http_targets(),
+    *local_targets(),
     *machine_targets(),
     *staging_targets(),
 )
