@@ -74,6 +74,7 @@ async def build_points(
     teller = Teller(player, [online, library], title_changed, memory)
     teller.deck.source_for, teller.keep = online.source_for, online.keep
     teller.deck.why_cut = online.why_cut
+    online.is_silent = lambda: teller.deck.track is None and not teller.deck.loading
     voice = _voice(settings, level, loudness, teller)
     lock.on_refused = voice.note_locked
     play = PlayPoint(teller, voice)

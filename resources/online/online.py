@@ -167,11 +167,16 @@ class Online:
                 "(play.cache_bytes)"
             )
 
-    async def fetch_pinned(self) -> bool:
-        """Fetch what is pinned and missing; return whether anything is pinned."""
+    async def fetch_pinned(self, *, is_silent: bool = False) -> bool:
+        """Fetch what is pinned and missing; return whether anything is pinned.
+
+        ``is_silent``: no title is on the player, so that what was heard before may make room.
+        """
         pinned = await on_disk(self._cache.pinned)
         for url, whole in pinned:
             if not whole:
+                if is_silent:
+                    await self._relay.forget_idle()
                 await self._fetch_pinned(url)
         return bool(pinned)
 

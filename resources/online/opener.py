@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +56,8 @@ class WebOpener:
         """Open nothing yet; ``clock`` judges the dates of certificates."""
         self._settings = settings
         self._clock = clock
+        self.is_silent: Callable[[], bool] = lambda: False
+        """Returns whether no title is on the player, nor about to be."""
         self._made: Online | None = None
         self._pinned = asyncio.Event()
 
@@ -96,7 +98,7 @@ class WebOpener:
     async def _fetch_pinned(self) -> bool:
         """Fetch what is missing; return whether to look again: a disk that fails is tried again."""
         try:
-            return await self._online().fetch_pinned()
+            return await self._online().fetch_pinned(is_silent=self.is_silent())
         except OSError as error:
             _log.warning("play: what is pinned cannot be fetched: %s", error)
             return True

@@ -79,6 +79,13 @@ class Relay:
                 del self._stories[name]
                 await story.close()
 
+    async def forget_idle(self) -> None:
+        """Close what no player reads: of a kept story nothing can be left out while it is open."""
+        for name, (_key, story) in list(self._stories.items()):
+            if story.is_idle:
+                del self._stories[name]
+                await story.close()
+
     async def close(self) -> None:
         """Close all stories, and listen no longer."""
         if self._server is not None:

@@ -95,6 +95,12 @@ class Story:
         """Whether a player reads it, or paused while it did."""
         return self._readers > 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no player reads it, nor was about to in the last seconds, and nothing of it is fetched."""
+        waits = self._linger is not None and self._linger.when() > asyncio.get_running_loop().time()
+        return not (self._readers or waits or self._task is not None)
+
     async def read(self, at: int, limit: int = PIECE) -> bytes:
         """Return up to ``limit`` bytes from ``at`` on, b"" at the end; waits for them.
 

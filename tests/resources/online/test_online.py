@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import resources.online.online
+import resources.online.story
 from machine.errors import RefusedError
 from resources.online.online import Online
 from resources.online.policy import NOT_REACHED
@@ -278,6 +279,23 @@ async def test_what_is_pinned_is_fetched_unless_something_plays(tmp_path: Path) 
         await served.keep(site.url("/a.mp3"), pinned=False)
         page.kind, page.body = "text/html", b"<html>"
         assert not await served.fetch_pinned()
+
+
+async def test_what_was_heard_makes_room_for_what_is_pinned_once_nothing_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources.online.story, "LINGER_SECONDS", 0.0)
+    async with (
+        Site(a_mp3=Page(), b_mp3=Page()).serve() as site,
+        online(tmp_path, limit=len(SOUND) + 1000) as served,
+    ):
+        assert await play(served, Track("a", site.url("/a.mp3"))) == SOUND
+        await served.keep(site.url("/b.mp3"), pinned=True)
+        await until(lambda: all(story.is_idle for _, story in served._relay._stories.values()))
+        await served.fetch_pinned(is_silent=False)
+        assert served._cache.pinned() == [(site.url("/b.mp3"), False)]
+        await served.fetch_pinned(is_silent=True)
+        assert served._cache.pinned() == [(site.url("/b.mp3"), True)]
 
 
 async def test_a_pin_that_would_never_come_is_refused_at_once(tmp_path: Path) -> None:

@@ -104,7 +104,8 @@ async def test_where_nothing_is_pinned_any_more_nobody_looks_until_something_is(
     looked = asyncio.Event()
     looks = []
 
-    async def look() -> bool:
+    async def look(*, is_silent: bool) -> bool:
+        assert not is_silent
         looks.append(1)
         looked.set()
         return await fetch_pinned()
