@@ -59,7 +59,7 @@ def environment_of(process: int) -> dict[str, str]:
 
 def _own_disk(state: Path) -> Path:
     """Return the place of a state folder that is a small file system of its own; raises RefusedError."""
-    place = state.resolve()
+    place = Path(os.path.realpath(state))
     check_own_disk(place, _MOUNTS.read_text(errors="surrogateescape"))
     found = os.statvfs(place)
     size = found.f_blocks * found.f_frsize

@@ -69,7 +69,8 @@ def run_helper(options: argparse.Namespace) -> int:
 
 def check_state(state: Path) -> None:
     """Refuse the state folder of the installed service; raises RefusedError."""
-    if state.resolve() == INSTALLED or INSTALLED in state.resolve().parents:
+    place = Path(os.path.realpath(state))
+    if INSTALLED in {place, *place.parents}:
         raise refused(
             f"{state} 是安装的服务的状态文件夹；台架上用 --state 给出另一个",
             f"{state} is the installed service's state: on a bench give another one by --state",

@@ -147,7 +147,8 @@ def _is_socket(path: Path) -> bool:
 
 def _name(state: Path) -> str:
     """Return a name of a state folder that fits a socket's path."""
-    return f"agent-{zlib.crc32(os.fsencode(state.resolve())):08x}"
+    # pathlib raises RuntimeError for links in a circle, before Python 3.13.
+    return f"agent-{zlib.crc32(os.fsencode(os.path.realpath(state))):08x}"
 
 
 def _memory_folders() -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from agent.unit import Run, ask_systemd, judge, last_line, run_program
 from agent.words import Words, say
 from agent.words.causes import explain
 
+# Of a path that leads to no folder, in which nothing can run.
+_NO_FOLDER = {errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
 # The state folder of the unit: only about its agent does systemd know anything.
 UNIT_STATE = Path("/var/lib/story-agent")
 
@@ -40,6 +43,8 @@ def explain_silence(
             f"the agent on {place} does not answer: {told.en}",
         )
         remedy = Words("重启代理", "restart the agent")
+        if getattr(reason, "errno", None) in _NO_FOLDER:
+            remedy = Words("用 --state 指明它的文件夹", "name its --state folder")
     if state != UNIT_STATE or (unit := ask_systemd(run)) is None:
         return cause, remedy
     known, remedy = judge(unit)

@@ -121,7 +121,8 @@ def _check_target(data: DataDir, where: Path | str, file: Path) -> None:
     store = engine.file_of(where)
     own = [] if store is None else [store, *(log_of(store, end) for end in BESIDE)]
     kept = [data.root / name for name in KEPT]
-    if any(file == each.resolve() or each.resolve() in file.parents for each in (*own, *kept)):
+    taken = {Path(os.path.realpath(each)) for each in (*own, *kept)}
+    if taken & {file, *file.parents}:
         raise StagingError(f"{file}: is part of the cloud; name a file of its own for the backup")
     if not file.parent.is_dir():
         raise StagingError(f"{file}: {file.parent} is no folder: make it first, or name another")

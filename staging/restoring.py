@@ -197,7 +197,7 @@ def _since(data: DataDir, file: Path, wanted: Wanted) -> Sequence[taken_back.Lin
             f"{taken_back.FILE_NAME} of the data folder that it is of, with --journal FILE; or, if that is lost, "
             "--without-journal: then erased voice is there again, and so is every right that was taken back"
         )
-    if wanted.journal is not None and path.resolve() != own.path.resolve():
+    if wanted.journal is not None and os.path.realpath(path) != os.path.realpath(own.path):
         own.append(lines)
     return found or []
 

@@ -71,7 +71,7 @@ def find_on_boot(folders: Sequence[Path] = BOOT_FOLDERS) -> Path:
     """Return the profile on the boot partition; raises PlaceError."""
     there = [folder for folder in folders if folder.is_dir()]
     # One may be a link to the other.
-    found = {path.resolve(): path for folder in there for path in names_in(folder)}
+    found = {os.path.realpath(path): path for folder in there for path in names_in(folder)}
     return choose(list(found.values()), there, Words("启动分区", "the boot partition"))
 
 

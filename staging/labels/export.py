@@ -106,9 +106,10 @@ def _check_places(wanted: Wanted) -> None:
     named = {"--csv": wanted.table, "--labels": wanted.labels}
     files = {option: path for option, path in named.items() if path is not None}
     for option, path in files.items():
-        if path.resolve() == wanted.profiles.resolve() or (path.exists() and not path.is_file()):
+        is_folder = os.path.realpath(path) == os.path.realpath(wanted.profiles)
+        if is_folder or (path.exists() and not path.is_file()):
             raise StagingError(f"{option} {path}: not a regular file, expected a file's name")
-    if len({path.resolve() for path in files.values()}) < len(files):
+    if len({os.path.realpath(path) for path in files.values()}) < len(files):
         raise StagingError(f"--csv and --labels: both are {wanted.table}, expected two files")
 
 

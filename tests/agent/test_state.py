@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agent.cli import main
 from agent.local import SOCKET_NAME
 from agent.local.client import LocalClient
 from agent.state import (
@@ -57,6 +58,16 @@ def test_a_state_that_is_no_folder_is_the_command_line_s_fault(tmp_path: Path) -
         usable_state(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
         usable_state(tmp_path / "file" / "state")
+
+
+def test_a_state_that_is_links_in_a_circle_has_no_agent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert main(["get", "volume", "--state", str(tmp_path / "loop"), "--lang", "zh"]) == 1
+    said = capsys.readouterr().err
+    assert "链接绕成了圈" in said
+    assert "用 --state 指明它的文件夹" in said
 
 
 def test_a_socket_of_somebody_else_is_not_asked(tmp_path: Path, memory: Path) -> None:
