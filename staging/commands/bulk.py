@@ -83,6 +83,13 @@ def wanted_of(options: argparse.Namespace) -> dict[str, object]:
     """Return the devices that the words name, as the server is asked; raises StagingError."""
     query = {name: list(getattr(options, name)) for name in ("q", *FILTERS)}
     query = {name: values for name, values in query.items() if values}
+    for name, values in query.items():
+        if not all(value.strip() for value in values):
+            # A list takes an empty filter for none: a variable that a script forgot would be every device.
+            option = "--search" if name == "q" else f"--{name}"
+            raise StagingError(
+                f'{option}: got "", expected what to look for, or --all for all devices'
+            )
     uuids = list(dict.fromkeys(uuid.lower() for uuid in options.uuids))
     if sum((bool(query), bool(uuids), options.all)) != 1:
         raise StagingError("which devices: expected uuids, or filters, or --all")

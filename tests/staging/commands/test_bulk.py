@@ -173,6 +173,15 @@ def test_a_version_to_verify_is_found_whatever_its_product_is(
     assert "version 3.0: lamp, story-machine have it; say --product" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--tag", "--search", "--batch", "--owner"])
+def test_an_empty_filter_is_not_every_device(
+    tmp_path: Path, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["device", "bulk", "order", "--account", "a", "--yes", "--data", str(tmp_path)]
+    assert cli.main([*words, "--presence", "online", option, " "]) == 1
+    assert f'{option}: got "", expected what to look for, or --all' in capsys.readouterr().err
+
+
 def test_without_a_server_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "cancel", "--all", "--account", "ada") == 1
     assert "no story-cloud serves" in capsys.readouterr().err
