@@ -1,7 +1,7 @@
 """Orders silent updates, and sends the orders that commands and the console left in the store.
 
 A device is checked when it registers, when it reports its version or that an update failed, and when a strategy is
-published, resumed or opens a phase: each time after a random delay, one device at a time, and only below a limit of
+published, resumed or opens a phase, or its package is put back: each time after a random delay, one device at a time, and only below a limit of
 running updates. Otherwise a fleet that returns from a power cut would fetch a package in the same second. What must
 wait, for its turn or after a failure, is checked again then.
 
@@ -19,7 +19,15 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
-from staging.store import Database, order_rules, ota, rollout_acts, rollouts, silent_orders
+from staging.store import (
+    Database,
+    order_rules,
+    ota,
+    releases,
+    rollout_acts,
+    rollouts,
+    silent_orders,
+)
 from staging.store.effects import Effect, OtaEventSeen, RunningVersion
 from staging.store.releases import StrategyType
 from staging.times import Clock
@@ -70,6 +78,8 @@ class SilentUpdates:
         self._wanted = asyncio.Event()
         # The strategies in effect, by number, type and step.
         self._published: frozenset[tuple[int, str, int]] = frozenset()
+        # Packages whose orders wait until their files are put back.
+        self._damaged: frozenset[int] = frozenset()
         self._last_task = 0
 
     def consider(self, uuid: str) -> None:
@@ -102,10 +112,11 @@ class SilentUpdates:
             await asyncio.sleep(self._pace.scan)
 
     async def _scan(self) -> None:
-        """Send orders that are new in the store; if a strategy is new, consider every device."""
+        """Send orders that are new in the store; if a strategy is new, or a package is put back, consider every device."""
         before, self._published = self._published, await self._database.read(rollouts.marks)
-        if self._published - before:
-            self._last_task = 0  # a strategy that was resumed has orders from before
+        damaged, self._damaged = self._damaged, await self._database.read(releases.damaged)
+        if self._published - before or damaged - self._damaged:
+            self._last_task = 0  # there are orders from before it was paused, or damaged
             for uuid in self._online():
                 self.consider(uuid)
         for task_id, uuid in await self._database.read(ota.unsent_after, self._last_task):

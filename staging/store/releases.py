@@ -141,6 +141,13 @@ def is_damaged(package: Package) -> bool:
     return package.status.endswith(DAMAGED)
 
 
+def damaged(session: Session) -> frozenset[int]:
+    """Return the packages whose files are others than were signed."""
+    return frozenset(
+        session.scalars(select(Package.id).where(Package.status.endswith(DAMAGED, autoescape=True)))
+    )
+
+
 def note_damage(session: Session, package_id: int, damaged: bool) -> None:  # noqa: FBT001  # a fact to store
     """Note whether a package's file is the signed one: one that is not is neither offered nor ordered."""
     package = session.get(Package, package_id)

@@ -166,8 +166,8 @@ class World:
     def run(self, events: Sequence[Event], hours: float) -> Outcome:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
-        self.cloud.pace = pace_of(events, hours)
         self.cloud.looks = any(event.what in {*DAMAGE, *ROTS} for event in events)
+        self.cloud.pace = pace_of(events, hours, is_damaged=self.cloud.looks)
         self._keep_voice(hours, is_kept=any(event.what in VOICE for event in events))
         self.web.files = self.cloud.files if self.cloud.looks else None
         if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):

@@ -88,6 +88,36 @@ class TestThroughTheGateway:
         offer = (await cloud.get("/device/ota/new_version", deviceUuid=UUID)).json()["data"]
         assert (offer["otaTaskId"], offer["strategyId"]) == (task.id, 0)
 
+    async def test_an_order_of_a_package_that_is_put_back_is_sent_without_another_registration(
+        self, cloud: Any
+    ) -> None:
+        package = add_unverified(cloud.database, "1.1")
+        task = cloud.database.call(ota.order_verification, UUID, package, 0)
+        cloud.database.call(releases.note_damage, package, True)
+        device = await cloud.register(answers=TAKES)
+        await seen(cloud.gateway, package, task.id)
+        cloud.database.call(releases.note_damage, package, False)
+        order = parse_order((await device.expect("PUT", "newfirmware")).payload)
+        assert order.transaction == str(task.id)
+
+    async def test_a_strategy_of_a_package_that_is_put_back_reaches_a_connected_device(
+        self, cloud: Any
+    ) -> None:
+        package, _ = cloud.release("1.1", StrategyType.SILENT)
+        cloud.database.call(releases.note_damage, package, True)
+        device = await cloud.register(answers=TAKES)
+        await seen(cloud.gateway, package)
+        cloud.database.call(releases.note_damage, package, False)
+        assert parse_order((await device.expect("PUT", "newfirmware")).payload).version == "1.1"
+
+
+async def seen(gateway: Gateway, package: int, task: int = 0) -> None:
+    """Wait until the gateway has passed over a task, and over what it considered, of a damaged package."""
+    silent = gateway._silent
+    async with asyncio.timeout(DEADLINE):
+        while package not in silent._damaged or silent._last_task < task or silent._due:
+            await asyncio.sleep(0.005)
+
 
 def add_unverified(database: Database, version: str) -> int:
     target = Target(f"{version}.tar", 521, "0" * 32, "0" * 64)
