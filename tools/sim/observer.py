@@ -16,12 +16,12 @@ from resources.playing.events import State
 from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
 from tools.sim import hands_free
-from tools.sim.broker_faults import CLOUD
 from tools.sim.clock import START
 from tools.sim.cloud_view import see_cloud, see_cloud_end
 from tools.sim.forbidden import Forbidden, has_wrong_time
 from tools.sim.invariants import Ending, View
 from tools.sim.last_order import LastOrder, stem, teller_of
+from tools.sim.link_look import LinkLook
 from tools.sim.machine import Machine
 from tools.sim.net import Asks
 from tools.sim.open_api import Apps
@@ -31,7 +31,6 @@ from tools.sim.reloading import has_taken
 from tools.sim.service import often_killed
 from tools.sim.watching import WATCHED
 from tools.sim.web_keep import Keep
-from wire.abilities import PING
 from wire.reports import KEY_TROUBLE
 from wire.rules import parse_rules
 
@@ -82,14 +81,11 @@ class Observer:
         self.promises = Promises(world.machine, world.loop.time)
         self.forbidden = Forbidden(world.machine, self.promises)
         self.apps = Apps(world.cloud.template.key, world.loop.time, self.count)
-        self.last_order, self.keep = LastOrder(world.machine), Keep()
+        self.last_order, self.keep, self.link = LastOrder(world.machine), Keep(), LinkLook(world)
         self.most_waiting = 0
         """Requests that the cloud let wait for one machine."""
         self._had: dict[str, dict[object, float]] = {}
         self._looked_at = 0
-        self._way = ("", False)  # who does not agree, and what the machine says of its link
-        self._worked_at = 0.0
-        """Until when the broker was away or stood still: it noticed nothing."""
         self._card_fails_at = -CARD_SECONDS
         world.machine.on_gone = self._gone
         world.cloud.on_start = self._listen
@@ -114,7 +110,7 @@ class Observer:
     @property
     def doubts(self) -> bool:
         """Whether something is not as it is told, and has still time to be."""
-        return bool(self._unlike)
+        return bool(self._unlike) or self.link.since is not None
 
     def count(self, name: str) -> None:
         """Count something for the totals."""
@@ -173,7 +169,7 @@ class Observer:
             view.alive, view.running = True, machine.running
             self._see_sound(view, machine)
         view.quiet_since = self._since("quiet", unlike=await self._is_forbidden(view))
-        view.link_unlike_since = self._link_unlike_since()
+        view.link_unlike_since = self.link.look()
         is_left_open = hands_free.is_left_open(machine)
         is_open = bool(machine.recordings) and not is_left_open
         view.open_since = self._since("microphone", unlike=is_open)
@@ -185,7 +181,7 @@ class Observer:
         view.heard, view.unheard = self.heard_mute, self.unheard
         view.last_order = self.last_order.broken
         view.ran_dry = machine.ran_dry
-        view.dead_since = self._dead_since()
+        view.dead_since = self.link.dead_since()
         view.tries, view.asked = machine.tries, self._asked()
         view.untold = self._see_untold(machine)
         view.loud_since = self._since("loud", unlike=self._is_loud(machine))
@@ -281,62 +277,6 @@ class Observer:
             for begin, end in _quiet(str(await told_by(machine, point)))
         )
 
-    def _link_unlike_since(self) -> float | None:
-        """Return since when machine and cloud do not agree in one way; who comes or goes meanwhile is to be noticed anew."""
-        way, self._way = self._way, (self._link_fault(), self._says_online())
-        if way != self._way:
-            self._unlike.pop("link", None)
-        return self._since("link", unlike=bool(self._way[0]))
-
-    def _link_fault(self) -> str:
-        """Return who does not agree with the machine, "" if all do or cannot know."""
-        cloud = self.world.cloud
-        path = self.world.net.path(self.machine.name)
-        if cloud.gateway is None or not path.up or self._is_unknown_peer():
-            return ""
-        broker = self.world.broker
-        if broker is not None:
-            if not broker.works or not self.world.net.path(CLOUD).up:
-                return ""
-            if cloud.worker is None or not cloud.worker.ready.is_set():
-                return "a worker that takes no part"
-            if self._second_is_unlike():
-                return "the second worker"
-        is_shown = cloud.gateway.is_online(self.machine.name)
-        return "" if is_shown == self._says_online() else "the cloud"
-
-    def _second_is_unlike(self) -> bool:
-        """Return whether the cloud's processes know nothing of each other, or show another one of the link."""
-        second, others = self.world.cloud.second, set(self.world.cloud.members.others)
-        if second is None or second.gateway is None or second.worker is None:
-            return bool(others)
-        if not second.worker.ready.is_set() or not others or not second.members.others:
-            return True
-        return second.gateway.is_online(self.machine.name) != self._says_online()
-
-    def _says_online(self) -> bool:
-        link = getattr(self.machine.agent, "_link", None)
-        return link is not None and link.registered.is_set() and self.machine.life is not None
-
-    def _is_unknown_peer(self) -> bool:
-        """Return whether a proxy hides a machine that has not said yet that it reads pings: that takes minutes."""
-        gateway, name = self.world.cloud.gateway, self.machine.name
-        if self.world.broker is not None:
-            return False
-        if gateway is None or not self.world.net.path(name).proxied:
-            return False
-        session = gateway.sessions.find(name)
-        return session is not None and PING not in session.abilities
-
-    def _dead_since(self) -> float | None:
-        if self._is_unknown_peer():
-            return None
-        times = [self.world.net.dead_since(name) for name in (self.machine.name, CLOUD)]
-        since = min((time for time in times if time is not None), default=None)
-        if self.world.broker is not None and not self.world.broker.works:
-            self._worked_at = self.world.loop.time()
-        return None if since is None else max(since, self._worked_at)
-
     def _asked(self) -> tuple[int, int, int, int, int]:
         names, pages, of_cloud = self.world.net.asks
         of_all, of_stories = max(names.most, of_cloud.most), self.world.net.asks_for_strangers.most
@@ -368,7 +308,7 @@ class Observer:
         """Return since when the cloud shows what was not so for a while, by name."""
         cloud, sounds = self.world.cloud, machine.sounds
         is_there = cloud.gateway is not None and cloud.gateway.is_online(machine.name)
-        can_tell = is_there and self._says_online() and not cloud.mount.full
+        can_tell = is_there and self.link.says_online() and not cloud.mount.full
         untold = {}
         for name, value, is_known in (
             ("volume", step_of(sounds.level), sounds.device),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_rows import EACH_START
 from agent.link.outbox_store import Store
+from agent.link.reconnect import ReconnectingLink
 from agent.voice.stream import LiveSender
 from ota.order.record import TaskRecord
 from resources.dispatch import Dispatch
@@ -63,6 +64,7 @@ def watch_promises() -> None:
     _watch_waiting()
     _watch_bugs()
     _watch_ends()
+    _watch_links()
     watch_orders(WATCHED)
     watch_stops(lambda: None if WATCHED.observer is None else WATCHED.observer.promises)
     watch_teller(lambda: None if WATCHED.observer is None else WATCHED.observer.last_order)
@@ -167,6 +169,19 @@ def _watch_ends() -> None:
         await report(self)
 
     TaskRecord.report_final = cut_report  # type: ignore[method-assign]
+
+
+def _watch_links() -> None:
+    """Count how often the machine was let in: who comes and goes between two looks is seen at none."""
+    serve = ReconnectingLink._serve  # noqa: SLF001
+
+    async def noted_serve(self: ReconnectingLink, session: Any) -> Any:
+        observer = WATCHED.observer
+        if observer is not None and CURRENT_MACHINE.get() is observer.machine:
+            observer.link.came += 1
+        return await serve(self, session)
+
+    ReconnectingLink._serve = noted_serve  # type: ignore[method-assign]  # noqa: SLF001
 
 
 def _watch_bugs() -> None:
