@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -59,19 +59,18 @@ class Tokens:
         self.old: deque[AppKey] = deque(maxlen=OLD)
         self.broken: list[str] = []
         self._ends: dict[str, float] = {}
-        self._doubtful: set[str] = set()
-        """Tokens whose end was begun, by a cloud that may have been killed meanwhile."""
+        self._doubtful: Counter[str] = Counter()
+        """How many ends of a token were begun and not told, by a cloud that may have been killed meanwhile."""
 
     # How they end.
 
     async def end(self, database: Database, seconds: float) -> float:
-        """Let the app's token expire ``seconds`` from now; return when."""
+        """Let the app's token expire ``seconds`` from now, if it does not before that; return when."""
         key, at = self.key, self._now() + seconds
         self._begin_end(key)
         await database.write(grants.expire, _of(key), int((START + at) * 1000))
-        self._ends[key.token] = at
         self._count("tokens that expired")
-        return at
+        return self._know_end(key, at)
 
     async def take_back(self, database: Database, *, by_password: bool) -> None:
         """Take the app's token back: itself, or by another password of its family."""
@@ -81,13 +80,19 @@ class Tokens:
             await database.write(_change_password, int((START + self._now()) * 1000))
         else:
             await database.write(grants.revoke, _of(key))
-        self._ends[key.token] = self._now()
+        self._know_end(key, self._now())
         self._count("tokens taken back")
 
     def _begin_end(self, key: AppKey) -> None:
-        self._doubtful.add(key.token)
+        self._doubtful[key.token] += 1
         if key not in self.old:
             self.old.append(key)
+
+    def _know_end(self, key: AppKey, at: float) -> float:
+        """Note an end that is stored; return the token's, which no later one puts off."""
+        self._doubtful[key.token] -= 1
+        self._ends[key.token] = min(at, self._ends.get(key.token, at))
+        return self._ends[key.token]
 
     # What is answered.
 
@@ -102,7 +107,7 @@ class Tokens:
         if token == self.key.token:
             self.is_refused = True
         is_over = ends is not None and self._now() >= ends - ROUNDING_SECONDS
-        if not is_over and (ends is not None or token not in self._doubtful):
+        if not is_over and not self._doubtful[token]:
             self.broken.append(f"a token was answered {status}, and has not ended")
 
     # How the app comes to another one.

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from staging.errors import StoreBusyError
 from staging.identity import passwords
 from tools.sim.open_api import AppKey
 from tools.sim.tokens import PASSWORD, Tokens, cheap_hash
@@ -44,6 +45,37 @@ async def test_a_token_works_until_its_end_and_no_longer(
     found.judge("token", began, status)
     assert bool(found.broken) is is_broken
     assert found.is_refused is (status in {404, 426})
+
+
+async def test_an_end_that_is_set_twice_is_the_first_of_the_two() -> None:
+    now = [100.0]
+    found = tokens(now)
+    assert await found.end(STORE, 10.0) == 110.0
+    assert await found.end(STORE, 20.0) == 110.0
+    now[0] = 115.0
+    found.judge("token", 115.0, 426)
+    assert found.broken == []
+    found.judge("token", 115.0, 200)
+    assert found.broken == ["a token was answered 200 5.0 s after its end"]
+
+
+async def test_of_an_end_whose_cloud_died_meanwhile_nobody_knows_beside_another_that_is_stored() -> (
+    None
+):
+    class Died:
+        async def write(self, *_work: object) -> None:
+            raise StoreBusyError
+
+    died: Any = Died()
+    now = [100.0]
+    found = tokens(now)
+    with pytest.raises(StoreBusyError):
+        await found.end(died, 5.0)
+    await found.end(STORE, 20.0)
+    now[0] = 110.0
+    found.judge("token", 110.0, 426)
+    found.judge("token", 110.0, 200)
+    assert found.broken == []
 
 
 async def test_a_token_that_was_taken_back_does_nothing_more() -> None:
