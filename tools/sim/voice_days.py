@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from staging.erasing import Eraser
 from staging.errors import StoreBusyError
 from staging.recognition.outcomes import FILE_NAME, VOICE, Outcome, OutcomeLog
 from staging.store import Database, family, voice_keys
+from staging.store.key_file import FILE_NAME as KEYS
 from staging.store.models import Device, Erasure, Report
 from staging.times import now_ms
 from tools.sim.scenario import DAY_HOURS
@@ -164,6 +165,8 @@ class VoiceWatch:
         """Judge the voice of the machine ``uuid`` by ``terms``; ``count`` counts for the totals; ``is_answered``: the cloud itself acknowledges voice (a broker gives it on unasked)."""
         self.terms, self._uuid, self._count = terms, uuid, count
         self._is_answered = is_answered
+        self.damaged: Collection[str] = ()
+        """Files of the cloud that ever had another bit: keys, or what was understood, may be gone by it."""
         self.broken: list[str] = []
         self.orders: list[Order] = []
         self.rows: dict[int, Row] = {}
@@ -213,13 +216,16 @@ class VoiceWatch:
         if rows is None:
             return
         self._compare(rows, now, now)
-        if self._is_answered:
+        if self._is_answered and not self._is_damaged(KEYS):
             self._find_lost(rows, now)
         if now - self._troubled_at > MINUTE_MS + START_MS:
             self._find_old(rows, now)
             self._scrubbed |= self._too_old(rows, now)
             self.find_in_files(folder, self._scrubbed, rows)
         self._look_at_sentences(folder, now)
+
+    def _is_damaged(self, name: str) -> bool:
+        return any(path.startswith(f"/{name}") for path in self.damaged)
 
     def _compare(self, rows: Mapping[int, Row], began: int, ended: int) -> None:
         """Find what is gone too early, and what is not gone that somebody has erased, at a look between two times."""
@@ -280,7 +286,7 @@ class VoiceWatch:
         for text, (ts, utterance) in list(self._sentences.items()):
             if text not in data:
                 del self._sentences[text]
-                if not self._may_go(ts, utterance, now):
+                if not self._may_go(ts, utterance, now) and not self._is_damaged(FILE_NAME):
                     self.broken.append(f"{text.decode()} is gone, and was to be kept")
             elif is_settled and ts < late:
                 self.broken.append(f"{text.decode()} is kept for too long")
@@ -345,7 +351,8 @@ class VoiceWatch:
         self, folder: Path, keys: Mapping[bytes, int], rows: Mapping[int, Row]
     ) -> None:
         """Find in the store's files the keys that are to be in none, and sound that is not sealed."""
-        wanted = set(list(keys)[-MARKS:]) - {row.key for row in rows.values()}
+        latest = set() if self._is_damaged(KEYS) else set(list(keys)[-MARKS:])
+        wanted = latest - {row.key for row in rows.values()}
         marks = {key: f"the key of utterance {keys[key]}, which was erased" for key in wanted}
         for row in list(rows.values())[-MARKS:]:
             if row.mark:
@@ -372,7 +379,8 @@ class VoiceWatch:
         }
         times = {row: ts for ts, row in before.items()}
         for row in told:
-            if said.get((row.utterance, row.segment), row.sound) != row.sound:
+            is_mute = not row.sound and self._is_damaged(KEYS)
+            if said.get((row.utterance, row.segment), row.sound) != row.sound and not is_mute:
                 self.broken.append(f"utterance {row.utterance} is heard otherwise than it was said")
             ts = times.get(row)
             erased = [

@@ -148,6 +148,7 @@ class World:
             self.cloud.voice = VoiceWatch(
                 terms, self.machine.name, self.observer.count, is_answered=self.broker is None
             )
+            self.cloud.voice.damaged = self.cloud.files.damaged
 
     def _work_by_two(self) -> None:
         self.cloud.work_by_two()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from staging.times import now_ms
 from tools.sim.voice_days import Order, Row, VoiceTerms, VoiceWatch
+from wire.voice import VoiceSegment
 
 KEEP_MS = 60_000
 KEY = b"a key of 16 byte"
@@ -53,6 +55,18 @@ def test_what_is_there_is_sealed(tmp_path: Path) -> None:
     (tmp_path / "cloud.sqlite-wal").write_bytes(b"..." + SOUND.encode() + b"...")
     found.find_in_files(tmp_path, {}, rows)
     assert found.broken == ["cloud.sqlite-wal has voice of utterance 7, which is not sealed"]
+
+
+@pytest.mark.parametrize("damaged", [(), ("/voice-keys.sqlite",), ("/voice-keys.sqlite-journal",)])
+def test_what_has_no_sound_is_found_unless_the_keys_were_damaged(damaged: tuple[str, ...]) -> None:
+    found, live = watch(), SimpleNamespace(id=7, segments=1)
+    found.damaged = damaged
+    found.begin(live)
+    segment = VoiceSegment(7, 0, 8000, eof=False, voice_data=b"\x04\0\0\0wave")
+    found.say(live, segment)
+    mute = Row(7, 0, "")
+    found.shown([mute], {5: mute}, 6)
+    assert found.broken == ([] if damaged else ["utterance 7 is heard otherwise than it was said"])
 
 
 @pytest.mark.parametrize(
