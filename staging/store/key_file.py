@@ -142,9 +142,10 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         if is_new:
             path.chmod(FILE_MODE)
-        # A log would keep keys that are deleted; each change is on disk before the row that needs it.
+        # A log would keep keys that are deleted. Each change is on disk before the row that needs it: with less than EXTRA the
+        # journal's end is not, and a power cut brings it back, which undoes the change.
         for pragma in (
-            "journal_mode=DELETE", "synchronous=FULL", "secure_delete=ON",
+            "journal_mode=DELETE", "synchronous=EXTRA", "secure_delete=ON",
             "temp_store=MEMORY",  # VACUUM would have the keys in a file elsewhere
         ):  # fmt: skip
             made.execute(f"PRAGMA {pragma}")

@@ -185,6 +185,7 @@ PLANTS = (
     Plant("voice is kept for ever", "staging.erasing", "        if self.voice_days:\n", "        if not self.voice_days:\n", "seeds"),
     Plant("voice goes a day too early", "staging.erasing", "now - self.voice_days * DAY_MS", "now - (self.voice_days - 1) * DAY_MS", "seeds"),
     Plant("what was understood stays when its voice is gone", "staging.erasing", "        await asyncio.to_thread(self._outcomes.erase_voice_before, before)\n        if not", "        if not self._is_scrubbed:\n            await asyncio.to_thread(self._outcomes.erase_voice_before, before)\n        if not", "seeds"),
+    Plant("a key's commit is undone by a power cut", "staging.store.key_file", '"synchronous=EXTRA"', '"synchronous=FULL"', "seeds"),
     Plant("a key stays when its voice has gone", "staging.store.voice_keys", '                self._file.change([(mark,) for mark in marks], "DELETE FROM keys WHERE id = ?")', "                pass", "seeds"),
     Plant("what still comes of an utterance that was erased is stored", "staging.store.voice_ledger", "    return not (_continues(last, segment, now) and last is not None and last.erase_time is not None)", "    return True", "seeds"),
     Plant("the rules believe a clock that was set back", "resources.times.rules_clock", "        now = self._time.now()\n        if self._seen is None", "        now = self._time._wall()\n        if self._seen is None", "seeds"),

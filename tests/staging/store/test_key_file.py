@@ -112,6 +112,13 @@ def test_a_file_that_is_replaced_in_a_change_gets_the_change(
     assert numbers(file) == numbers(KeyFile(path)) == [1, COUNT]
 
 
+def test_a_change_stays_over_a_power_cut(path: Path) -> None:
+    """The end of SQLite's journal is its commit: of EXTRA (3) alone the folder is synced then (https://sqlite.org/pragma.html)."""
+    file = KeyFile(path)
+    assert file.found("PRAGMA journal_mode") == [("delete",)]
+    assert file.found("PRAGMA synchronous") == [(3,)]
+
+
 def test_a_file_that_somebody_removes_is_begun_anew(path: Path) -> None:
     file = KeyFile(path)
     file.change([row(COUNT)], ADD)
