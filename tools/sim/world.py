@@ -51,8 +51,9 @@ from tools.sim.web_server import WebServer
 # Seconds between two looks at the invariants: while something happens and for a while afterwards, and else.
 LOOK_SECONDS, QUIET_LOOK_SECONDS = 15.0, 60.0
 BUSY_SECONDS = 120.0
-# At the end, seconds for an update that is under way, also where all else has less, and for what it tells then.
-UPDATE_SECONDS, TOLD_SECONDS = 600.0, 60.0
+# At the end, seconds for an update that is under way, also where all else has less, and for what it tells then. Of a damaged
+# package the cloud says that it is to be asked again in ten minutes; then it is fetched, and the version proves itself.
+UPDATE_SECONDS, TOLD_SECONDS = 900.0, 60.0
 # And for what was told in the last moment, which is on its way.
 ARRIVE_SECONDS = 20
 
