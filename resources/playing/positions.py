@@ -63,7 +63,7 @@ class Positions:
         self._opening: asyncio.Task[None] | None = None
         self._opened = False
         self._fault = ""  # why the disk fails
-        self._disk = asyncio.Lock()
+        self._disk, self._keeping = asyncio.Lock(), asyncio.Lock()
         self._wake = asyncio.Event()
 
     async def load(self) -> None:
@@ -249,14 +249,15 @@ class Positions:
             self._wake.set()
 
     async def _keep(self, name: str, value: str | None, what: str) -> None:
-        """Set a note that an order waits for."""
-        before, stored = self._notes.get(name), False
-        self._set_note(name, value)
-        try:
-            stored = await self.flush()
-        finally:  # also if the order is given up meanwhile
-            if not stored:
-                self._set_note(name, before)
+        """Set a note that an order waits for; one that comes meanwhile waits, or this one's failure would take it back."""
+        async with self._keeping:
+            before, stored = self._notes.get(name), False
+            self._set_note(name, value)
+            try:
+                stored = await self.flush()
+            finally:  # also if the order is given up meanwhile
+                if not stored:
+                    self._set_note(name, before)
         if not stored:
             raise UnavailableError(f"{what}: not stored: the disk does not take it: {self._fault}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import sqlite3
 import sys
 import threading
@@ -408,3 +409,31 @@ async def test_after_a_kill_at_any_moment_a_story_goes_on_at_the_last_beat(
     last = float(rest[-1]) if rest else told[-1]
     assert last <= start + BACK_SECONDS <= last + 1.0  # the beat that was not told any more
     await positions.close()
+
+
+async def test_a_mode_that_is_stored_stays_although_one_beside_it_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    positions, write, tries = Positions(tmp_path), PositionStore.write, list[object]()
+    await positions.load()
+
+    def first_fails(self: PositionStore, rows: Any, notes: Any) -> Any:
+        tries.append(notes)
+        if len(tries) == 1:
+            raise OSError(errno.ENOSPC, "no room")
+        return write(self, rows, notes)
+
+    monkeypatch.setattr(PositionStore, "write", first_fails)
+    refused, done = await asyncio.gather(
+        positions.keep_mode(PlayMode.REPEAT_ONE),
+        positions.keep_mode(PlayMode.SHUFFLE),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, UnavailableError)
+    assert done is None
+    assert positions.mode is PlayMode.SHUFFLE
+    await positions.close()
+    later = Positions(tmp_path)
+    await later.load()
+    assert later.mode is PlayMode.SHUFFLE
+    await later.close()
