@@ -215,10 +215,19 @@ class Cloud:
                 self.files.refuse(str(error).replace(str(self.folder), ""))
                 self._gone(life, power=False)
                 self._later(REFUSED_SECONDS, self.put_back)
+            elif not life.dead and isinstance(error, StagingError) and self._has_no_index():
+                self.on.note(f"cloud: does not start: {error}"[-160:])
+                self._gone(life, power=False)
+                self._later(REFUSED_SECONDS, self.start)  # by its unit
             elif not life.dead:
                 self.ended.append(f"{type(error).__name__}: {error}")
                 self._gone(life, power=False)
                 self._later(RESTART_SECONDS, self.start)
+
+    def _has_no_index(self) -> bool:
+        """Return whether SQLite cannot read its log, as it needs an index of that which a full disk has no room for."""
+        log = Path(f"{self.folder / STORE}-wal")
+        return self.mount.full and log.exists() and log.stat().st_size > 0
 
     def _open(self) -> Database:
         """Open the store; where a bit of it may be another one, as the server does, which takes its time at each commit."""

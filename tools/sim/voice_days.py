@@ -7,6 +7,7 @@ ordered to be erased, and what is too old: nothing else may be gone, and nothing
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -187,8 +188,8 @@ class VoiceWatch:
     # What the machine says.
 
     def begin(self, live: Any) -> None:
-        """Note that an utterance begins."""
-        self._said.append(Said(now_ms(), live))
+        """Note that an utterance begins, by the true time: the machine's own clock may be a wrong one."""
+        self._said.append(Said(contextvars.Context().run(now_ms), live))
 
     def say(self, live: Any, segment: Any) -> None:
         """Note a piece of one."""
