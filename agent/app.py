@@ -102,7 +102,7 @@ class Agent:
         self._version = version
         self._ended = asyncio.Event()
         self.restart_wanted = False
-        self.trouble = fault
+        self.trouble = self._lost = fault
         """Why the state folder takes nothing, as found at the start."""
         self._contained = Containment()
         self._changes = Changes()
@@ -165,7 +165,7 @@ class Agent:
             clock=self._clock, outbox=self._outbox, play=self._dispatch.points["play"],
             end=self._end_for_update,
         )  # fmt: skip
-        self._updater = self._updates.updater
+        self._updater, self._updates.lost = self._updates.updater, self._lost
         self._times = times_of(points, self._is_needed)
         others: dict[tuple[str, ...], Handler] = {
             FAMILY_PATH: self._family.handle, DIAG_PATH: self._diagnose,
@@ -173,8 +173,8 @@ class Agent:
         noted = functools.partial(self._journal.noting, self._updater.status)
         handler = cloud_handler(
             self._dispatch,
-            noted("update", self._updater.take_order),
-            noted("cancel", self._updater.cancel),
+            noted("update", self._updates.take_order),
+            noted("cancel", self._updates.cancel),
             others,
         )
         remote = self._settings.voice.remote_listen

@@ -26,6 +26,8 @@ from ota.restart import Restarter, parse_window
 from ota.trial.log import TrialLog, discard_trial_log, read_lines, trial_log_path
 from ota.updater import Hooks, Updater, UpdaterSettings
 from resources.datapoint import DataPoint
+from wire.codes import Code
+from wire.exchange import Answer
 from wire.ota import InstallerKind
 from wire.profile import Profile
 
@@ -64,6 +66,8 @@ class Updates:
             play: the data point ``play``; only a `PlayPoint` can play the chime.
             end: stops the agent.
         """
+        self.lost: str | None = None
+        """Why ``state`` is in memory and not on the card, if it is: what the card has of an update is not known then."""
         self._settings = settings
         self._state = state
         self._outbox = outbox
@@ -97,6 +101,18 @@ class Updates:
             formatter = RedactingFormatter(PLAIN, profile.secrets)
             self._trial_log = TrialLog(log, formatter)
             logging.getLogger().addHandler(self._trial_log)
+
+    async def take_order(self, payload: bytes) -> Answer:
+        """Answer an order, as `Updater.take_order`; 5.03 while `lost`."""
+        return await self.updater.take_order(payload) if self.lost is None else self._refusal()
+
+    async def cancel(self, transaction: str) -> Answer:
+        """Cancel an update, as `Updater.cancel`; 5.03 while `lost`."""
+        return await self.updater.cancel(transaction) if self.lost is None else self._refusal()
+
+    def _refusal(self) -> Answer:
+        text = f"what is known of updates is not there: {self.lost}"
+        return Answer.from_text(Code.SERVICE_UNAVAILABLE, text)
 
     def _updater_settings(self, profile: Profile) -> UpdaterSettings:
         ota = self._settings.ota

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -31,6 +32,7 @@ from tests.moved_clock import on_moved_clock
 from tests.resources.parts import Bench as PlayBench
 from tools.bench import Bench
 from tools.processes import command
+from wire.codes import Code
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 LINE_MAX = 400
@@ -58,6 +60,34 @@ class Parts:
 
     def _end(self, *, restart: bool) -> None:
         self.ends.append(restart)
+
+
+async def test_a_machine_without_its_card_takes_no_order_and_knows_of_no_end(
+    tmp_path: Path,
+) -> None:
+    """An update may be on the card that is away: told as unknown it would be over for the cloud, and be done later."""
+    updates = Parts(tmp_path, Settings()).updates
+    updates.lost = "state folder /var/lib/story-agent: Input/output error"
+    told = [await updates.take_order(b"{}"), await updates.cancel("77")]
+    for answer in told:
+        assert answer.code is Code.SERVICE_UNAVAILABLE
+        assert answer.text.endswith(f": {updates.lost}")
+    updates.lost = None
+    assert (await updates.cancel("77")).code is Code.NOT_FOUND
+    assert (await updates.take_order(b"{}")).code is Code.BAD_REQUEST
+
+
+async def test_an_agent_whose_state_is_in_memory_says_so_to_its_updates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LinkError(Exception):
+        """As far as the start is looked at."""
+
+    monkeypatch.setattr("agent.app.build_link", Mock(side_effect=LinkError))
+    agent = Agent(make_profile(1, ""), Settings(), tmp_path, OLD, "the card is away")
+    with pytest.raises(LinkError):
+        await agent._start()
+    assert agent._updates.lost == "the card is away"
 
 
 WINDOW = Settings(ota=OtaSettings(window="22:00-05:00"))
