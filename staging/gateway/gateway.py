@@ -255,6 +255,10 @@ class Gateway:
         """Start to send a device's pending order; it stays pending while the device is offline."""
         self._orders.send_pending(uuid)
 
+    def look_again(self) -> None:
+        """Send orders that no device took, after a time in which this process could reach none."""
+        self._silent.look_again()
+
     def _send_owned(self, uuid: str) -> None:
         if self._owns(uuid):
             self.send_pending_order(uuid)

@@ -11,6 +11,7 @@ The commands and the console only write to the store; `_scan` finds what they wr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable
@@ -81,6 +82,7 @@ class SilentUpdates:
         # Packages whose orders wait until their files are put back.
         self._damaged: frozenset[int] = frozenset()
         self._last_task = 0
+        self._again = asyncio.Event()
 
     def consider(self, uuid: str) -> None:
         """Schedule a check whether a silent strategy applies to a device."""
@@ -103,13 +105,21 @@ class SilentUpdates:
             group.create_task(self._keep_scanning())
             group.create_task(self._keep_ordering())
 
+    def look_again(self) -> None:
+        """Scan now, and send every order anew that no device took: this process could not reach them for a while."""
+        self._again.set()
+
     async def _keep_scanning(self) -> None:
         while True:
             try:
                 await self._scan()
             except (StagingError, SQLAlchemyError) as error:
                 _log.warning("the scan for orders failed: %s", error)
-            await asyncio.sleep(self._pace.scan)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.scan):
+                    await self._again.wait()
+                self._again.clear()
+                self._last_task = 0
 
     async def _scan(self) -> None:
         """Send orders that are new in the store; if a strategy is new, or a package is put back, consider every device."""

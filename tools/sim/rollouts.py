@@ -60,9 +60,9 @@ KILL_SECONDS = (0.0, 0.0005, 0.004, 0.05, 3.0)
 NEW_VERSION, UPDATE = "/v1/device/ota/new_version", "/v1/device/ota/update"
 
 
-def pace_of(events: Sequence[Event], hours: float, *, is_damaged: bool) -> Pace:
-    """Return how often a world's cloud looks for orders and rollouts: never, without any, and without packages that are damaged."""
-    if not is_damaged and not any(event.what in ROLLOUT for event in events):
+def pace_of(events: Sequence[Event], hours: float, *, is_looked_for: bool) -> Pace:
+    """Return how often a world's cloud looks for orders and rollouts: never, without any, unless it is told that orders may wait otherwise."""
+    if not is_looked_for and not any(event.what in ROLLOUT for event in events):
         return paces.GATEWAY
     return Pace() if hours < DAY_HOURS else DAYS_PACE
 

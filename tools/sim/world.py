@@ -169,11 +169,12 @@ class World:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
         self.cloud.looks = any(event.what in {*DAMAGE, *ROTS} for event in events)
-        self.cloud.pace = pace_of(events, hours, is_damaged=self.cloud.looks)
         self._keep_voice(hours, is_kept=any(event.what in VOICE for event in events))
         self.web.files = self.cloud.files if self.cloud.looks else None
         if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):
             self._work_by_two()
+        looks = self.cloud.looks or self.cloud.second is not None
+        self.cloud.pace = pace_of(events, hours, is_looked_for=looks)
         terms = Terms.of(self.seed, hours)
         self.cloud.keep_short(terms, self.observer.count)
         # Those are others' where there are rollouts, or a machine that reports too much.

@@ -21,10 +21,11 @@ from staging.gateway.ear import Ear
 from staging.gateway.gateway import Gateway
 from staging.gateway.silent import Pace
 from staging.gateway.twins import TEXT
-from staging.store import Database, devices, history
+from staging.store import Database, devices, history, ota, releases
 from staging.store.effects import VoiceSeen
-from staging.store.models import Device
+from staging.store.models import UNVERIFIED, Device
 from staging.store.products import DATA_POINTS
+from staging.store.releases import Target
 from tests.authority import Authority
 from tests.broker import CLOUD_PASSWORD, DEADLINE, broker, connect
 from tests.staging.conftest import API_URL, LIMITS, FakeClock
@@ -36,6 +37,7 @@ from wire.answers import parse_answer as parse_utterance_answer
 from wire.codes import Code
 from wire.exchange import Answer, Request
 from wire.fields import dump_object
+from wire.ota import parse_order
 from wire.reports import Credentials, registration_payload, report_payload
 from wire.topics import (
     Kind,
@@ -446,6 +448,34 @@ async def test_after_the_brokers_death_all_come_back(site: Site) -> None:
             except (TimeoutError, TransportError):
                 continue
     await until(lambda: a.is_online(thing.uuid))
+
+
+async def test_what_was_ordered_while_a_worker_was_without_its_broker_is_sent_when_it_is_back(
+    site: Site,
+) -> None:
+    """The device was there all the time, and does not register again."""
+    a = await site.work("a")
+    thing = await site.join()
+    await thing.register()
+    await until(lambda: a.is_online(thing.uuid))
+    ordered: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def decide(request: Request) -> Answer:
+        if request.path != ("newfirmware",):
+            return Answer(Code.NOT_FOUND)
+        ordered.put_nowait(request.payload)
+        return Answer(Code.CHANGED)
+
+    thing.decide = decide  # type: ignore[method-assign]
+    target = Target("1.1.tar", 521, "0" * 32, "0" * 64)
+    package = site.database.call(releases.add_package, "1.1", target, "", 0, status=UNVERIFIED)
+    task = site.database.call(ota.order_verification, thing.uuid, package.id, 0)
+    connection = site.gates["a"]._connection
+    assert connection
+    connection.abort("the network is gone")
+    async with asyncio.timeout(DEADLINE):
+        order = parse_order(await ordered.get())
+    assert order.transaction == str(task.id)
 
 
 def test_a_device_behind_the_broker_is_shown_by_its_uuid() -> None:
