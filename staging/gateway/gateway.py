@@ -143,6 +143,7 @@ class Gateway:
             send=self._send_owned,
             pace=pace,
         )
+        self.look_again = self._silent.look_again
         self._rollouts = Rollouts(database, clock, owns, self._orders.cancel, pace.look)
         self.family = FamilyDesk(database, self.sessions, clock, changed=self._changed, owns=owns)
         """What devices are told about their families."""
@@ -254,10 +255,6 @@ class Gateway:
     def send_pending_order(self, uuid: str) -> None:
         """Start to send a device's pending order; it stays pending while the device is offline."""
         self._orders.send_pending(uuid)
-
-    def look_again(self) -> None:
-        """Send orders that no device took, after a time in which this process could reach none."""
-        self._silent.look_again()
 
     def _send_owned(self, uuid: str) -> None:
         if self._owns(uuid):
