@@ -18,8 +18,8 @@ SOUND_SECONDS = 12.0
 RULES_SECONDS = 40.0
 # What a child says ends after 15 s, and may be asked for again once.
 LISTEN_SECONDS = 90.0
-# A story is noticed in a second; a wake word's process that died is started again within a minute (docs/wake.md).
-STORY_SECONDS, DEAF_SECONDS = 10.0, 150.0
+# A story is noticed in a second, but may pause between two looks, 15 s apart; a wake word's process is back within a minute.
+STORY_SECONDS, DEAF_SECONDS = 20.0, 150.0
 # A value that changed by itself is looked for each minute, and told when the link lets it through.
 TOLD_SECONDS = 150.0
 # What is wrong with the machine is told at its start.
