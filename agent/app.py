@@ -300,7 +300,7 @@ class Agent:
             others += [*listen_routes(ears), *wake_routes(ears)]
         return LocalServer(
             build_app(
-                self._dispatch, self._voice, self.status, self._updater.cancel, others, token
+                self._dispatch, self._voice, self.status, self._updates.cancel, others, token
             ),
             tls,
         )  # fmt: skip

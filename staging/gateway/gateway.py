@@ -144,6 +144,7 @@ class Gateway:
             pace=pace,
         )
         self.look_again = self._silent.look_again
+        """Sends orders that no device took, after a time in which this process could reach none."""
         self._rollouts = Rollouts(database, clock, owns, self._orders.cancel, pace.look)
         self.family = FamilyDesk(database, self.sessions, clock, changed=self._changed, owns=owns)
         """What devices are told about their families."""

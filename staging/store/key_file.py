@@ -117,7 +117,8 @@ class KeyFile:
     def _mend(self, error: sqlite3.Error) -> None:
         """Put what can be read into a new file, in the place of this one."""
         with self.path.open("rb") as damaged:
-            fcntl.flock(damaged, fcntl.LOCK_EX)
+            # Raises where another process mends it now: nobody waits for that here, the next try finds what it has made.
+            fcntl.flock(damaged, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(damaged.fileno()).st_ino != self.path.stat().st_ino:
                 return  # another process has mended it
             keys, going = _salvaged(self.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import sqlite3
 from pathlib import Path
 
@@ -92,6 +93,19 @@ def test_another_process_goes_on_with_the_file_that_one_has_mended(path: Path) -
         numbers(first)
     second.change([row(5)], ADD)
     assert numbers(first) == numbers(second) == [5]
+
+
+def test_nobody_waits_for_a_process_that_mends_it_and_hangs(path: Path) -> None:
+    path.write_bytes(b"no database" * 1000)
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = path.stat().st_ino
+        with pytest.raises(StoreBusyError):
+            numbers(KeyFile(path))
+        assert path.stat().st_ino == before
+    with pytest.raises(StoreBusyError):
+        numbers(KeyFile(path))
+    assert numbers(KeyFile(path)) == []
 
 
 def test_a_file_that_is_replaced_in_a_change_gets_the_change(
