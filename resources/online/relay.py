@@ -13,6 +13,7 @@ import re
 import secrets
 from collections import OrderedDict
 
+from base.backoff import Backoff
 from machine.errors import ResourceError
 from resources.online.policy import AddressError
 from resources.online.story import Story
@@ -27,9 +28,9 @@ BUFFER = 32 * 1024
 # What no player asks for, since its order was refused or given up, is fetched no longer than this.
 UNREAD_SECONDS = 5.0
 # How long a transfer that is under way waits for a network that is away, below the player's own patience
-# (machine.mpv_options), and the wait between two tries.
+# (machine.mpv_options), and the waits between two tries: the first, and the longest.
 HOLD_SECONDS = 25.0
-HOLD_PAUSE_SECONDS = 1.0
+HOLD_PAUSE_SECONDS, HOLD_PAUSE_MAX = 1.0, 5.0
 
 _GET = re.compile(rb"(GET|HEAD) /([A-Za-z0-9_-]{1,64}) HTTP/1\.[01]\r\n")
 _RANGE = re.compile(rb"\r\nrange:[ \t]*bytes=(\d{1,15})-(\d{0,15})[ \t]*\r\n", re.IGNORECASE)
@@ -172,14 +173,14 @@ async def _read_patiently(story: Story, at: int) -> bytes:
         ResourceError: the server says no, or is away for longer.
     """
     loop = asyncio.get_running_loop()
-    until = loop.time() + HOLD_SECONDS
+    until, pauses = loop.time() + HOLD_SECONDS, Backoff(HOLD_PAUSE_MAX, first=HOLD_PAUSE_SECONDS)
     while True:
         try:
             return await story.read(at)
         except (AddressError, CutError):
             if loop.time() >= until:
                 raise
-        await asyncio.sleep(HOLD_PAUSE_SECONDS)
+        await asyncio.sleep(pauses.next())
 
 
 def _read_range(head: bytes, size: int | None) -> tuple[int, int | None]:

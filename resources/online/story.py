@@ -17,7 +17,15 @@ from base.backoff import Backoff
 from machine.errors import ResourceError, UnavailableError
 from resources.online.policy import Target
 from resources.online.stores import InMemory, Store, on_disk
-from resources.online.upstream import PIECE, CutError, Facts, Response, StatusError, Upstream
+from resources.online.upstream import (
+    PIECE,
+    CircleError,
+    CutError,
+    Facts,
+    Response,
+    StatusError,
+    Upstream,
+)
 
 # Tries in a row that brought nothing, and the seconds before each. Few, since an order must be answered
 # in time, and the player asks again itself when it has played what it has (machine.progress).
@@ -305,7 +313,7 @@ class Story:
 
 def _is_final(error: ResourceError) -> bool:
     """Return whether trying again is no use."""
-    return isinstance(error, ChangedError) or (
+    return isinstance(error, ChangedError | CircleError) or (
         isinstance(error, StatusError) and error.status < 500 and error.status != 429
     )
 

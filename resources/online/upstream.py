@@ -24,6 +24,7 @@ import h11
 from base.clock import TrustedTime
 from base.tls_dates import check_dates, leave_dates
 from machine.errors import UnavailableError
+from resources.online.pace import Pace
 from resources.online.policy import REDIRECTS_LIMIT, AddressError, Policy, Target, follow
 from resources.playing.events import Kind, RefusedOrderError
 from wire.records import dataclass
@@ -64,6 +65,10 @@ class StatusError(RefusedOrderError):
         kind = Kind.NOT_FOUND if status in _GONE else Kind.BROKEN_OFF
         super().__init__(kind, f"play: the server answers {status}, expected a story")
         self.status = status
+
+
+class CircleError(AddressError):
+    """The server's redirects lead nowhere: to ask once more is no use."""
 
 
 class CutError(UnavailableError):
@@ -146,6 +151,7 @@ class Upstream:
         self._ca_file = ca_file
         self._resolve = resolve
         self._context: ssl.SSLContext | None = None
+        self._pace = Pace()
 
     async def open(self, target: Target, *, start: int = 0, validator: str = "") -> Response:
         """Ask for ``target`` from byte ``start`` on; the response may start earlier.
@@ -183,7 +189,9 @@ class Upstream:
     async def _follow(
         self, target: Target, method: str, wanted: list[tuple[str, str]], start: int
     ) -> Response:
-        for _ in range(REDIRECTS_LIMIT + 1):
+        asked: list[Target] = []
+        while len(asked) <= REDIRECTS_LIMIT and target not in asked:
+            asked.append(target)
             link = await self._connect(target)
             try:
                 status, found = await _ask(link, target, method, wanted)
@@ -194,10 +202,17 @@ class Upstream:
                 raise
             link.close()
             target = follow(target, found["location"])
-        raise AddressError(f"{target.shown}: more than {REDIRECTS_LIMIT} redirects")
+        if target in asked:
+            raise CircleError(f"{target.shown}: redirects in a circle")
+        raise CircleError(f"{target.shown}: more than {REDIRECTS_LIMIT} redirects")
 
     async def _connect(self, target: Target) -> _Link:
         """Connect to the first address of ``target`` that is admitted and answers."""
+        wait = self._pace.wait(target.host, OPEN_SECONDS)
+        if wait is None:
+            raise AddressError(f"{target.shown}: its server was asked too often just now")
+        if wait:
+            await asyncio.sleep(wait)
         rows = await self._look_up(target)
         admitted = [row for row in rows if self._policy.admits(str(row[4][0]))]
         if not admitted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,6 +11,7 @@ import pytest
 
 import resources.online.relay
 import resources.online.story
+from base.backoff import Backoff
 from resources.online.policy import parse_target
 from resources.online.relay import Relay
 from resources.online.stores import InMemory
@@ -134,6 +136,23 @@ async def test_a_network_that_comes_back_is_waited_for(monkeypatch: pytest.Monke
     async with Site(a=Page(cuts=cuts)).serve() as site, relay() as served:
         assert (await fetch(await served.serve("key", await story(site)))).body == SOUND
         assert len(site.firsts("/a")) == len(cuts) + 1
+
+
+async def test_a_network_that_stays_away_is_asked_for_ever_more_rarely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waits: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(resources.online.story, "BACK_OFF", ())
+    monkeypatch.setattr(resources.online.relay, "Backoff", functools.partial(Backoff, jitter=0.0))
+    async with Site(a=Page(cuts=[0, 5000, *[0] * 5])).serve() as site, relay() as served:
+        url = await served.serve("key", await story(site))
+        monkeypatch.setattr(asyncio, "sleep", note)
+        assert (await fetch(url)).body == SOUND
+    assert waits == [1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
 
 
 async def test_a_network_that_stays_away_is_not_waited_for_without_end(

@@ -18,7 +18,7 @@ from resources.online.cache import Cache, Kept
 from resources.online.policy import AddressError, parse_target
 from resources.online.stores import InMemory, OnDisk, Store
 from resources.online.story import ChangedError, Story
-from resources.online.upstream import CutError, StatusError
+from resources.online.upstream import CircleError, CutError, StatusError
 from tests.resources.online.parts import DEADLINE, SOUND, Page, Site, make_upstream, until
 
 BIG = bytes(range(256)) * 8000
@@ -103,6 +103,14 @@ async def test_a_server_that_brings_a_few_bytes_each_time_is_asked_ever_more_rar
         page.cuts = [few, 100, 100, 100, 100, 100, enough, 100]
         assert await read(story) == BIG
     assert waits == [0.3, 0.6, 1.2, 2.4, 4.8, 5.0, 0.0, 0.3]
+
+
+async def test_a_server_that_sends_round_and_round_is_asked_once(store: Store) -> None:
+    async with Site(a=Page(BIG)).serve() as site, opened(site, "/a", store) as story:
+        site.pages["/a"] = Page(status="302 Found", location="/a", body=b"", ranges=False)
+        with pytest.raises(CircleError):
+            await read(story)
+        assert site.firsts("/a") == [0]
 
 
 async def test_cuts_of_a_server_without_ranges_pass_over_what_is_there(store: Store) -> None:

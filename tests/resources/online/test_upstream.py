@@ -14,7 +14,7 @@ import pytest
 import resources.online.upstream
 from machine.errors import RefusedError, ResourceError
 from resources.online.policy import NOT_REACHED, AddressError, parse_target
-from resources.online.upstream import CutError, Response, StatusError, Upstream
+from resources.online.upstream import CircleError, CutError, Response, StatusError, Upstream
 from resources.playing.events import Kind
 from tests.authority import Authority
 from tests.resources.online.parts import NOT_ALLOWED, SOUND, Page, Site, make_upstream
@@ -98,9 +98,31 @@ async def test_redirects_are_followed_up_to_their_limit() -> None:
         assert await get(make_upstream(), site.url(f"/r{REDIRECTS_LIMIT - 1}")) == SOUND
         with pytest.raises(AddressError):
             await get(make_upstream(), site.url(f"/r{REDIRECTS_LIMIT}"))
-        site.pages["/loop"] = Page(status="307 Again", location="/loop", body=b"")
-        with pytest.raises(AddressError):
-            await get(make_upstream(), site.url("/loop"))
+
+
+@pytest.mark.parametrize("circle", [1, 2, 3])
+async def test_redirects_in_a_circle_are_followed_once_round(circle: int) -> None:
+    async with Site().serve() as site:
+        for number in range(circle):
+            to = f"/r{(number + 1) % circle}"
+            site.pages[f"/r{number}"] = Page(status="307 Again", location=to, body=b"")
+        with pytest.raises(CircleError, match=NOT_REACHED):
+            await get(make_upstream(), site.url("/r0"))
+        assert len(site.asked) == circle
+
+
+async def test_a_server_is_not_asked_more_often_than_its_pace_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Site(a=Page()).serve() as site:
+        upstream, told = make_upstream(), []
+        monkeypatch.setattr(upstream._pace, "wait", lambda *asked: told.append(asked))
+        for ask in (upstream.open, upstream.check):
+            with pytest.raises(AddressError, match=NOT_REACHED) as error:
+                await ask(parse_target(site.url("/a")))
+            assert "asked too often" in error.value.detail
+        assert [server for server, _patience in told] == [site.host] * 2
+        assert site.connections == 0
 
 
 @pytest.mark.parametrize("location", ["/小兔.mp3", "/%E5%B0%8F%E5%85%94.mp3"])
