@@ -68,6 +68,11 @@ class FleetMachine:
         self._order: OtaOrder | None = None
         self._cut: Callable[[], None] = lambda: None
 
+    @property
+    def next_size(self) -> int:
+        """The bytes of the report that is to be sent next; 0: none waits."""
+        return len(report_payload(self._waiting[0])) if self._waiting else 0
+
     def flood(self) -> None:
         """Have far more to report than its share."""
         for number in range(FLOOD):

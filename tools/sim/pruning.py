@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +48,8 @@ USUAL = (
 )  # fmt: skip
 # The share of a device in a world with quotas, and the seconds in which it grows again.
 DAY_BYTES, DAY_SECONDS, VERSION_BYTES = 200_000, 600.0, 2_000
+# Versions that a device tells within such a day, at most.
+VERSIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,20 +269,31 @@ class QuotaWatch:
         """Judge by the true time ``now``."""
         self._now, self._began = now, 0.0
         self._taken: Counter[str] = Counter()
+        self._lately: dict[str, deque[tuple[float, int]]] = {}
         self.broken: list[str] = []
 
     def start(self) -> None:
         """Note that a cloud starts."""
         self._began, self._taken = self._now(), Counter()
+        self._lately.clear()
 
     def note(self, device: str, size: int) -> None:
         """Note that the cloud took so many bytes of a device."""
         self._taken[device] += size
+        self._lately.setdefault(device, deque()).append((self._now(), size))
         share = DAY_BYTES * (1 + (self._now() - self._began) / DAY_SECONDS)
         if self._taken[device] > share:
             self.broken.append(
                 f"{device} was let report {self._taken[device]} bytes of {share:.0f}"
             )
+
+    def may_refuse(self, device: str, size: int) -> bool:
+        """Return whether so many bytes more may be beyond a device's share: of a whole day's, what was taken within a day is gone at most."""
+        lately, since = self._lately.get(device, deque()), self._now() - DAY_SECONDS
+        while lately and lately[0][0] < since:
+            lately.popleft()
+        taken = sum(each for _, each in lately) + VERSIONS * VERSION_BYTES
+        return taken + size > DAY_BYTES
 
 
 class WatchedUpkeep(Upkeep):

@@ -300,9 +300,18 @@ class Rollouts:
         cloud = self._world.cloud
         if not self.watches or cloud.database is None:
             return
-        ends = {name: machine.ends for name, machine in self.fleet.items()}
+        ends = {
+            name: machine.ends
+            for name, machine in self.fleet.items()
+            if not self._is_held_back(machine)
+        }
         for number, seen in _read(cloud, list(self.watches)).items():
             self.watches[number].judge_end(seen, ends)
+
+    def _is_held_back(self, machine: FleetMachine) -> bool:
+        """Return whether the cloud may not know yet what a machine did: it waits for its share to grow, behind a flood of its own."""
+        quotas, size = self._world.cloud.quotas, machine.next_size
+        return quotas is not None and size > 0 and quotas.may_refuse(machine.name, size)
 
 
 def _plan(session: Any, plan: Plan, version: str, kind: StrategyType, drafts: int) -> int:

@@ -99,6 +99,24 @@ def test_a_device_reports_its_share_and_no_more_until_it_has_grown() -> None:
     assert len(watch.broken) == 1
 
 
+def test_a_report_is_held_back_only_where_a_days_share_may_be_used_up() -> None:
+    """Of two floods the second waits until a seed's end: what its machine did since may wait behind it, and no longer."""
+    now = [0.0]
+    watch = QuotaWatch(lambda: now[0])
+    watch.start()
+    assert not watch.may_refuse("a", 20_000)
+    watch.note("a", 100_000)
+    now[0] = 400.0
+    watch.note("a", 80_000)
+    assert watch.may_refuse("a", 20_000)
+    assert not watch.may_refuse("b", 20_000)
+    now[0] = 601.0
+    assert not watch.may_refuse("a", 20_000)
+    watch.note("a", 20_000)
+    watch.start()
+    assert not watch.may_refuse("a", 150_000)
+
+
 def test_a_world_that_prunes_nothing_saves_presence_as_rarely_as_before() -> None:
     """It was saved each second in all of them, which was a quarter of a day's work."""
     set_terms(TERMS)
