@@ -21,13 +21,14 @@ from typing import Any
 
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from transport.errors import RequestTimeoutError, StreamClosedError, TransportError
-from transport.mqtt_bounds import has_too_many
+from transport.mqtt_bounds import has_place, has_too_many
 from transport.mqtt_publish import Published, read_publish, write_properties
 from wire.records import dataclass
 
@@ -135,20 +136,30 @@ class _Client(Client):
         return self.prepared
 
     def _handle_publish(self) -> MQTTErrorCode:
-        """Give a message on; one with so many properties that reading them would stop the event loop is dropped."""
+        """Give a message on; one is dropped that cannot be read, or has so many properties that this would stop the event loop."""
         packet, first = self._in_packet["packet"], self._in_packet["command"]
         qos = first >> 1 & 3
-        if not has_too_many(packet, qos):
-            found = read_publish(packet, qos) if qos < 2 else None
-            if found is None:
-                return super()._handle_publish()
+        if has_too_many(packet, qos):
+            return self._drop(packet, qos, "too many properties")
+        found = read_publish(packet, qos) if qos < 2 else None
+        if found is not None:
             # As paho has it: what is sent meanwhile goes out afterwards.
             with self._in_callback_mutex:
                 self.deliver(_message(found, qos, retain=bool(first & 1)))
             return SUCCESS
+        try:
+            return super()._handle_publish()
+        except MalformedPacket as error:
+            if not has_place(packet, qos):
+                raise
+            # The broker took it of another client: that one must not end our connection by it, nor the
+            # next one, should the broker hand the message over again.
+            return self._drop(packet, qos, str(error))
+
+    def _drop(self, packet: bytes | bytearray, qos: int, reason: str) -> MQTTErrorCode:
         end = 2 + int.from_bytes(packet[:2])
         name = bytes(packet[2:end][:TOPIC_SHOWN])
-        _log.warning("a message on %r is dropped: too many properties", name)
+        _log.warning("a message on %r is dropped: %s", name, reason)
         return self.ack(int.from_bytes(packet[end : end + 2]), qos) if qos else SUCCESS
 
 

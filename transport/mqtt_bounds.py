@@ -40,6 +40,18 @@ def has_too_many(packet: bytes | bytearray, qos: int) -> bool:
         return False
 
 
+def has_place(packet: bytes | bytearray, qos: int) -> bool:
+    """Return whether topic, identifier and properties of a PUBLISH are within the packet, whatever they say.
+
+    Arguments as those of `has_too_many`.
+    """
+    try:
+        length, at = _varint(packet, 2 + int.from_bytes(packet[:2]) + (2 if qos else 0))
+    except IndexError:
+        return False
+    return at + length <= len(packet)
+
+
 def _count(packet: bytes | bytearray, at: int, end: int) -> int:
     """Return the number of properties from ``at`` to ``end``, or the first one beyond the limit."""
     count = 0

@@ -53,7 +53,7 @@ _WHO_PATTERN = re.compile(r"[0-9A-Za-z_-]{1,32}")
 _CODE_PATTERN = re.compile(r"([0-7])\.([0-2][0-9]|3[01])")
 _SECONDS_PATTERN = re.compile(r"[0-9]{1,9}")
 _NOT_IN_MQTT = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
+    "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufeff"
     + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
     + "]"
 )
@@ -280,6 +280,7 @@ def _fits(part: str) -> bool:
 
     A broker may end the connection of who sends a control character, a non-character or a lone
     surrogate (MQTT 5, 1.5.4), and mosquitto does: a device's path must not do that to a worker.
+    paho reads no U+FEFF, which MQTT allows.
     """
     try:
         return len(part.encode()) <= PART_BYTES and not _NOT_IN_MQTT.search(part)

@@ -91,6 +91,17 @@ async def test_a_message_arrives_with_all_its_properties(join: Join) -> None:
     assert got.properties == (("path", "一"), ("path", "b"), ("path", "一"))
 
 
+async def test_no_word_of_a_device_takes_the_cloud_off_the_broker(join: Join) -> None:
+    """mosquitto hands U+FEFF on, as MQTT has it, which paho takes for malformed."""
+    cloud, device = await join("cloud"), await join(A)
+    await cloud.connection.subscribe([("story/+/up/report", 1)], deadline=DEADLINE)
+    topic = f"story/{A}/up/report"
+    for words in ([("x", "\ufeff")], []):
+        await device.connection.publish(message(topic, properties=words), deadline=DEADLINE)
+    assert (await cloud.next()).properties == ()
+    assert not cloud.connection.ended.done()
+
+
 async def test_a_publish_that_nobody_reads_says_so(join: Join) -> None:
     device = await join(A)
     reason = await device.connection.publish(message(f"story/{A}/up/report"), deadline=DEADLINE)

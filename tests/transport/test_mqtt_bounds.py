@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.extras import require
-from transport.mqtt_bounds import has_too_many
+from transport.mqtt_bounds import has_place, has_too_many
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 PROPERTIES_LIMIT = 64
@@ -48,6 +48,14 @@ def length(value: int) -> bytes:
 @given(st.binary(max_size=400), st.sampled_from([0, 1, 2]))
 def test_no_bytes_make_it_fail(packet: bytes, qos: int) -> None:
     assert has_too_many(packet, qos) in {True, False}
+    assert has_place(packet, qos) in {True, False}
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_properties_have_their_place_in_the_packet_or_go_on_behind_it(qos: int) -> None:
+    whole = publish(b"\x02\x01\x01", qos)[: -len(b"payload")]
+    assert has_place(whole, qos)
+    assert not any(has_place(whole[:size], qos) for size in range(len(whole)))
 
 
 def test_many_of_every_kind_are_counted() -> None:

@@ -202,6 +202,31 @@ async def test_a_message_of_too_many_properties_is_dropped_and_acknowledged_wher
     assert caplog.text.count("b'story/a/down/request' is dropped: too many properties") == 2
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        b"\x08\x26\0\x01a\0\x02\xff\xfe",  # bytes that are no text
+        b"\x09\x26\0\x01a\0\x03\xef\xbb\xbf",  # U+FEFF, which MQTT allows and paho does not
+        b"\x01\x7e",  # a property that there is not
+        b"\x04\x26\0\x01a",  # one that goes on behind them all
+        b"\x0a\x02\0\0\0\x01\x02\0\0\0\x01",  # one twice
+    ],
+)
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_message_that_cannot_be_read_does_not_end_the_connection_which_others_use(
+    script: Script, client: Client, caplog: pytest.LogCaptureFixture, properties: bytes, qos: int
+) -> None:
+    """Another client of the broker has sent it; a broker would hand it over again after each connection."""
+    mid = b"\0\x09" if qos else b""
+    body = mqtt.field(b"story/a/up/report") + mid + properties + b"{}"
+    script.say(mqtt.packet(mqtt.PUBLISH, body, qos << 1), said(b"the next one", 1, 10))
+    await client.wait_for(1)
+    assert [message.payload for message in client.got] == [b"the next one"]
+    acknowledged = [(await script.next(mqtt.PUBACK)).body[:2] for _ in range(qos + 1)]
+    assert acknowledged == [b"\0\x09", b"\0\x0a"][1 - qos :]
+    assert "a message on b'story/a/up/report' is dropped" in caplog.text
+
+
 async def test_a_packet_that_is_cut_inside_ends_the_connection(
     script: Script, client: Client
 ) -> None:

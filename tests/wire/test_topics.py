@@ -135,6 +135,7 @@ def test_a_request_comes_back_whole(
         "\x7f",
         "\x9f",
         "\ufdd0",
+        "\ufeff",
         "\uffff",
         "\U0010fffe",
     ],
