@@ -11,7 +11,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
-from agent.words import Words, parts, values
+from agent.words import Words, links, parts, values
+from agent.words.remedies import CHINESE as REMEDIES
 from wire.names import EXPECTED as A_PRODUCT
 
 # By errno; the English name is the system's, which explains itself where no other is given.
@@ -94,6 +95,8 @@ _EXACT: Mapping[str, tuple[str, str]] = {
     "the link to the broker is down": ("与消息服务器的链接断开", ""),
     "the cloud did not answer in time": ("云没有及时回答", ""),
     "no cloud listens at the broker now": ("消息服务器上现在没有云", ""),
+    **links.EXACT,
+    **{text: (chinese, "") for text, chinese in REMEDIES.items()},
     **parts.EXACT,
     **values.EXACT,
     "true or false": ("true 或 false", ""),
@@ -169,10 +172,11 @@ _PATTERNS: tuple[_Row, ...] = (
     (r"registration: (.+)", "注册：{0!}", ""),
     (r"the cloud no longer knows this registration: (.+)", "云不再认得这次注册：{0}", ""),
     (r"the cloud cannot take reports now: (.+)", "云现在不能收报告：{0}", ""),
-    (r"the broker refuses this device: (.+)", "消息服务器不接受这台设备：{0}", ""),
+    (r"the broker refuses this device: (.+)", "消息服务器不接受这台设备：{0!}", ""),
     (r"the broker hung up before it answered: (.+)", "消息服务器没有回答就断开：{0!}", ""),
     (r"the broker takes no connection now: (.+)", "消息服务器现在不接受连接：{0!}", ""),
     (r"the utterance was dropped: (.+)", "这句话没有送出：{0!}", ""),
+    *links.PATTERNS,
     *parts.PATTERNS,
     *values.PATTERNS,
     (r"(\S+): no result in ([\d.]+) s", "{0}：{1} 秒没有结果", ""),
