@@ -74,7 +74,7 @@ AGENT = Recipe(
     # may not ship them. Nothing of ours reads them; a family's word needs these two alone.
     only={"pyopen_wakeword/models": frozenset({"embedding_model.tflite", "melspectrogram.tflite"})},
     own=(ROOT,),
-    programs={"story-agent": "agent.cli:main"},
+    programs={"story-agent": "agent.entry:main"},
     files=(
         ("systemd/story-agent.service", f"{UNITS}/story-agent.service"),
         ("systemd/story-agent-import.service", f"{UNITS}/story-agent-import.service"),
@@ -105,9 +105,9 @@ CLOUD = Recipe(
     wants=("story-agent[mqtt]", "story-cloud"),
     own=(ROOT, ROOT / "cloud"),
     programs={
-        "story-cloud": "staging.commands.cli:main",
-        "story-release": "release.cli:main",
-        "story-fleet": "staging.fleet.cli:main",
+        "story-cloud": "staging.commands.entry:main",
+        "story-release": "release.entry:main",
+        "story-fleet": "staging.fleet.entry:main",
     },
     files=(
         ("systemd/deb/story-cloud/story-cloud.service", f"{UNITS}/story-cloud.service"),

@@ -1,0 +1,15 @@
+"""Where ``story-agent`` begins: Ctrl-C while its modules are still read, for seconds on a small machine, ends it without a traceback."""
+
+from __future__ import annotations
+
+from agent.exits import EX_INTERRUPTED
+
+
+def main() -> int:
+    """Run one command; return its exit code."""
+    try:
+        from agent.cli import main as run  # noqa: PLC0415  # what it imports takes its time
+
+        return run()
+    except KeyboardInterrupt:
+        return EX_INTERRUPTED
