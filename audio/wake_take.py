@@ -33,7 +33,7 @@ MARGIN = 1.5
 # Of the distance to the nearest sound that is like the word; and what even a good take is away from its sister.
 CLEAR = 0.95
 STRICTEST = 0.03
-TAKES_MIN, TAKES_MAX = 3, 6
+TAKES_MAX = 6
 
 
 class Flaw(StrEnum):

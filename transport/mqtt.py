@@ -32,12 +32,8 @@ from transport.mqtt_bounds import has_place, has_too_many
 from transport.mqtt_publish import Published, read_publish, write_properties
 from wire.records import dataclass
 
-# MQTT 5 sections 3.2.2.2 and 3.4.2.1.
-REASON_BAD_PASSWORD = 134
-REASON_NOT_AUTHORIZED = 135
-REASON_TAKEN_OVER = 142
+# MQTT 5 section 3.4.2.1.
 REASON_TOO_LARGE = 149
-REASON_QUOTA = 151
 # Publishes that wait for the broker; more are refused, so that memory is bounded.
 MAX_WAITING = 256
 # Publishes of QoS 1 on their way at once; the others wait. As paho's default.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import bench_faults
 from agent.bench_faults import (
     CLOCK_FILE,
     RefusedError,
@@ -117,6 +118,55 @@ def test_a_disk_is_full_then_read_only_and_then_itself_again(tmp_path: Path) -> 
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no mounts here: {done.stderr}")
     assert done.stdout.splitlines() == ["0 True []", "0", "-9 True", "0"], done.stderr
+
+
+def test_a_mount_that_hangs_is_given_up_after_10_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def hang(words: list[str], *, timeout: float, **_: object) -> None:
+        given.append(timeout)
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(RefusedError, match=r"mount: .*timed out after 10"):
+        bench_faults._remount(Path("/b/state"), "ro")
+    assert given == [10.0]
+
+
+def test_a_disk_that_stays_busy_is_tried_for_3_s_and_is_writable_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, asked = 100.0, []
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def remount(_place: Path, how: str) -> None:
+        asked.append((now, how))
+        if how == "ro":
+            raise RefusedError("busy")
+
+    class Guard:
+        """The child that makes the disk writable again once its pipe ends."""
+
+        def communicate(self, timeout: float) -> None:
+            asked.append((timeout, "guard"))
+
+    monkeypatch.setattr(bench_faults, "_own_disk", lambda state: state)
+    monkeypatch.setattr(bench_faults, "_remount", remount)
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Guard())
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with (
+        pytest.raises(RefusedError, match="busy"),
+        bench_faults.read_only_disk(tmp_path, os.getpid()),
+    ):
+        pass
+    assert asked[0] == (100.0, "rw")
+    assert asked[-2][0] == pytest.approx(103.0, abs=0.05)
+    assert asked[-1] == (10.0, "guard")
 
 
 def test_no_more_is_taken_than_there_is(tmp_path: Path) -> None:

@@ -40,6 +40,18 @@ def test_a_step_that_was_left_out_is_known_to_those_after_it() -> None:
     other.close()
 
 
+def test_what_was_not_heard_yet_was_silence() -> None:
+    """The first points of a word that is said at once are those of one that is said after a minute's silence."""
+    need_speech()
+    sound = said("你好")
+    one, other = models(), models()
+    other.skip(bytes(STEP_BYTES * 60))
+    first, late = one.add(sound)[0], other.add(sound)[0]
+    assert distance(first, late) < 1e-6
+    one.close()
+    other.close()
+
+
 def test_without_the_extra_the_reason_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     found = find_models()

@@ -87,6 +87,31 @@ def test_every_quality_decodes(rate: int, quality: int) -> None:
             assert len(decoder.decode(encoder.encode(samples))) == len(samples)
 
 
+# Bytes of a frame at each quality, by the bit rates of the Speex manual's tables (a frame has 20 ms).
+SIZES = {
+    8000: (6, 10, 15, 20, 20, 28, 28, 38, 38, 46, 62),
+    16000: (10, 15, 20, 25, 32, 42, 52, 60, 70, 86, 106),
+}
+
+
+@pytest.mark.parametrize("rate", SIZES)
+def test_each_quality_has_the_manuals_bit_rate(rate: int) -> None:
+    for quality, size in enumerate(SIZES[rate]):
+        with SpeexEncoder(rate, quality) as encoder:
+            assert {len(encoder.encode(samples)) for samples in tone(rate, 3)} == {size}, quality
+
+
+def test_more_complexity_is_another_search_and_no_complaint(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    made = []
+    for complexity in (1, 10):
+        with SpeexEncoder(8000, complexity=complexity) as encoder:
+            made.append([encoder.encode(samples) for samples in tone(8000, 10)])
+    assert made[0] != made[1]
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_callers_samples_are_left_as_they_were() -> None:
     samples = tone(8000, 1)[0]
     copy = bytes(bytearray(samples))

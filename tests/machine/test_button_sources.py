@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib.util
+import itertools
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from machine.errors import UnavailableError
 from machine.gpio_chip import READ_EVENTS, Flag, Lines, open_lines
 from tests.extras import require
 from tests.machine.test_gpio_chip import Kernel
+from tests.moved_clock import Since, on_moved_clock
 
 SETTINGS = ButtonSettings(talk=17, next=27, chip="gpiochip0")
 
@@ -165,6 +167,31 @@ async def test_a_chip_that_is_unplugged_releases_its_buttons_and_is_asked_for_ag
     assert ears.heard[2:] == [(Key.TALK, True), (Key.NEXT, False)]
     assert source.name == "/dev/gpiochip0: talk 17, next 27"
     source.close()
+
+
+@on_moved_clock
+async def test_a_chip_that_stays_away_is_asked_for_after_5_s_and_at_last_once_a_minute(
+    tmp_path: Path,
+) -> None:
+    chip, asked = Chip(tmp_path), asyncio.Event()
+    since, times = Since(), []
+
+    def open_(*_: object) -> Lines:
+        times.append(since.seconds)
+        if len(times) == 8:
+            asked.set()
+        return open_lines(tmp_path / "gpiochip0", [17], Flag.INPUT, chip.kernel.control)
+
+    source = ChipSource(ButtonSettings(talk=17, chip="gpiochip0"), open_)
+    await source.open(Ears())
+    chip.kernel.error = errno.ENODEV
+    os.close(chip.kernel.writer)
+    await asked.wait()
+    source.close()
+    waits = [later - before for before, later in itertools.pairwise(times)]
+    # Chance takes up to half of each away.
+    for wait, longest in zip(waits, (5, 10, 20, 40, 60, 60, 60), strict=True):
+        assert longest / 2 - 0.1 <= wait <= longest + 0.1
 
 
 async def test_gpiozero_keeps_its_pins_after_a_try_that_failed(

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from machine.buttons import RESTLESS_EDGES, Button, Fault, Sign
+from machine.buttons import Button, Fault, Sign
 
 # Numbers as docs/numbers.md has them: a test of a number does not take it from the source.
 FLOATING_PRESSES = 60
+RESTLESS_EDGES = 200
 DEBOUNCE_SECONDS = 0.03
 HOLD_SECONDS = 0.35
 REST_SECONDS = 2.0
@@ -123,6 +124,30 @@ def test_a_line_that_floats_slowly_is_ignored_in_the_end() -> None:
     assert finger.signs.count(P) < FLOATING_PRESSES
     finger.wait(REST_SECONDS + 1)
     assert finger.button.fault is None
+
+
+@pytest.mark.parametrize(
+    ("presses", "apart", "fault"),
+    [(59, 0.5, None), (60, 1.01, Fault.FLOATING), (90, 1.02, None)],
+)
+def test_sixty_presses_within_a_minute_are_no_hands(
+    presses: int, apart: float, fault: Fault | None
+) -> None:
+    finger = Finger()
+    finger.play(*[0.1, apart - 0.1] * presses)
+    assert finger.button.fault is fault
+
+
+@pytest.mark.parametrize(
+    ("edges", "apart", "fault"),
+    [(199, 0.001, None), (200, 0.00502, Fault.RESTLESS), (300, 0.00503, None)],
+)
+def test_two_hundred_edges_within_a_second_are_no_contacts(
+    edges: int, apart: float, fault: Fault | None
+) -> None:
+    finger = Finger()
+    finger.play(*[apart] * edges)
+    assert finger.button.fault is fault
 
 
 LEVELS = st.lists(

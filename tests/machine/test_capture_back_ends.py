@@ -72,6 +72,15 @@ def test_a_device_is_an_argument(
     assert set(words) <= set(find_back_end(device, BackEndKind(kind)).command)
 
 
+def test_arecord_gives_a_block_of_20_ms_and_may_fall_100_ms_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    installed(monkeypatch, "arecord")
+    words = find_back_end().command
+    told = {words[at]: words[at + 1] for at in range(2, len(words), 2)}
+    assert (told["-F"], told["-B"], told["-r"]) == ("20000", "100000", "16000")
+
+
 def test_the_daemon_looks_for_portaudio_without_loading_it() -> None:
     find_back_end("", BackEndKind.SOUNDDEVICE)
     assert "sounddevice" not in sys.modules

@@ -26,6 +26,19 @@ from machine.gpio_chip import (
 from tests.machine.mic_parts import descriptors
 
 
+def ioctl(way: int, kind: int, number: int, size: int) -> int:
+    """Return a request's number as asm-generic/ioctl.h makes it; ``way``: 2 reads, 3 reads and writes."""
+    return way << 30 | size << 16 | kind << 8 | number
+
+
+def test_the_requests_are_the_headers() -> None:
+    """linux/gpio.h, with the sizes of gpiochip_info, gpio_v2_line_request and gpio_v2_line_values."""
+    assert ioctl(2, 0xB4, 0x01, 68) == GET_CHIPINFO
+    assert ioctl(3, 0xB4, 0x07, 592) == GET_LINE
+    assert ioctl(3, 0xB4, 0x0E, 16) == GET_VALUES
+    assert ioctl(3, 0xB4, 0x0F, 16) == SET_VALUES
+
+
 class Kernel:
     """Answers ioctls as the header has them; each chip's file holds its label."""
 

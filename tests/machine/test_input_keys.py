@@ -22,6 +22,12 @@ def event(code: int, value: int, kind: int = 1) -> bytes:
     return EVENT.pack(1, 2, kind, code, value)
 
 
+def test_the_requests_are_the_headers() -> None:
+    """EVIOCGNAME(128) and EVIOCGBIT(EV_KEY, 96) of linux/input.h: it reads, and its size, kind and number."""
+    assert 2 << 30 | 128 << 16 | ord("E") << 8 | 0x06 == GET_NAME
+    assert 2 << 30 | 96 << 16 | ord("E") << 8 | 0x20 + 1 == GET_KEYS
+
+
 class Board:
     """A folder of devices; each is a pipe with a name and keys."""
 
@@ -42,6 +48,7 @@ class Board:
         os.close(self.writers.pop(file))
 
     def control(self, descriptor: int, request: int, data: bytearray) -> None:
+        assert len(data) == request >> 16 & 0x3FFF  # what the kernel writes there
         name, codes = self.known[os.fstat(descriptor).st_ino]
         if request == GET_NAME:
             data[: len(name)] = name.encode()

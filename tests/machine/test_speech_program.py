@@ -35,6 +35,20 @@ async def test_a_name_sounds_as_loud_as_a_prompt(
     assert loudness(samples) == pytest.approx(PROMPT_LUFS, abs=3)
 
 
+async def test_a_name_is_said_at_the_prompts_speed_and_pitch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the packaged ones are made: 145 words a minute, at a pitch of 60 of 99."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = tmp_path / "espeak-ng"
+    program.write_text('#!/bin/sh\necho "$@" >"$(/usr/bin/dirname "$0")/asked"\n')
+    program.chmod(0o755)
+    await SpeechProgram().speak("a1", SpokenAs.PINYIN, tmp_path / "x.wav")
+    asked = (tmp_path / "asked").read_text().split()
+    told = {asked[at]: asked[at + 1] for at in range(0, len(asked) - 2, 2)}
+    assert (told["-s"], told["-p"], told["-a"]) == ("145", "60", "40")
+
+
 async def test_what_is_missing_or_fails_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -148,6 +148,17 @@ async def test_a_program_that_cannot_be_started_is_a_fault_and_not_an_end(tmp_pa
         assert process.state.faults == {WakeFault.NOT_STARTED: 1}
 
 
+async def test_one_that_never_starts_is_tried_after_1_s_and_at_last_once_a_minute(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path, "")
+    bench.process._command = (str(tmp_path / "nothing"),)
+    async with bench.running():
+        for longest in (1, 2, 4, 8, 16, 32, 60, 60):  # chance takes up to half of each away
+            assert longest / 2 <= await bench.waits.get() <= longest
+            bench.go_on.set()
+
+
 async def test_one_that_is_never_ready_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import json
 import math
 import random
@@ -28,6 +29,7 @@ from agent.settings import parse_settings
 from agent.words import Words
 from machine.button_settings import Key
 from machine.chime import NOTES, RATE
+from machine.microphone import Recording
 from tests.agent.doctor.doctor_parts import is_complete, make_patient
 from tests.agent.first.parts import UUID, profile_bytes
 from tests.machine.mic_parts import mic_server
@@ -79,6 +81,38 @@ async def test_a_speaker_beside_a_microphone_is_heard(
         patient = make_patient(tmp_path, '[voice]\ncapture = "parec"\n')
         found = await check_sound(patient)
         assert found.level is Level.GOOD, found.cause
+
+
+async def test_a_second_of_the_room_is_heard_before_the_chime_and_2_4_s_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    class Blocks:
+        """Gives blocks of 20 ms at once."""
+
+        async def block(self) -> bytes:
+            heard.append("block")
+            await asyncio.sleep(0)
+            return bytes(640)
+
+        async def close(self) -> None:
+            heard.append("closed")
+
+    async def start(_back_end: object) -> Blocks:
+        return Blocks()
+
+    async def play() -> None:
+        heard.append("chime")
+
+    monkeypatch.setattr(Recording, "start", start)
+    monkeypatch.setattr(selftest, "_play", play)
+    assert (await check_sound(make_patient(tmp_path))).level is Level.BAD
+    chime = heard.index("chime")
+    # It sounds in a task of its own, which begins while the first block after the room's is waited for.
+    assert chime in {50, 51}
+    assert heard.count("block") == 50 + 120
+    assert heard[-1] == "closed"
 
 
 @pytest.mark.parametrize(

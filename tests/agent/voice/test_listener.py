@@ -9,16 +9,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from agent.link import LostError
-from agent.voice import listener as module
 from agent.voice import states, stream
 from agent.voice.session import End, ListeningError, Session
 from agent.voice.states import State
 from audio.errors import AudioError
 from machine.errors import UnavailableError
 from machine.microphone import FaultKind
-from resources.announce.cues import Cue
 from tests.agent.memory_link import MemoryLink
 from tests.agent.voice.ear_parts import Room, settled
+from tests.moved_clock import on_moved_clock
 from wire.answers import Result, UtteranceAnswer
 from wire.family import Why
 
@@ -294,19 +293,40 @@ async def test_the_machine_does_not_hear_its_own_cue() -> None:
     assert room.voice == []
 
 
-async def test_a_cue_that_hangs_makes_deaf_for_a_second_at_most(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(module._TELLS, states.Effect.CUE, (Cue.LISTEN, 0.01))
+async def after(room: Room, seconds: float, script: str) -> State:
+    """Give blocks when these seconds of the moved clock have passed; return the state that the room is in then."""
+    await asyncio.sleep(seconds)
+    await room.microphone.give(script)
+    return room.listener.state
+
+
+def room_of_a_hanging_device() -> Room:
     room = Room()
     room.mute_cues = True
+    room.listener._clock = asyncio.get_running_loop().time
+    return room
+
+
+@on_moved_clock
+async def test_a_cue_that_hangs_makes_deaf_for_a_second() -> None:
+    room = room_of_a_hanging_device()
+    task = await begin(room)
+    assert await after(room, 0.0, ".") is State.WAITING
+    assert await after(room, 0.9, "####") is State.WAITING
+    assert await after(room, 0.2, "####") is State.SPEAKING
+    await room.listener.cancel()
+    await task
+
+
+@on_moved_clock
+async def test_a_prompt_that_hangs_makes_deaf_for_three_seconds() -> None:
+    room = room_of_a_hanging_device()
     task = await begin(room)
     await room.microphone.give(".")
-    async with asyncio.timeout(30):
-        while room.listener._speaks:
-            await asyncio.sleep(0)
-    await room.microphone.give("###")
-    assert room.listener.state is State.SPEAKING
+    # The cue's second, and five in which nobody speaks.
+    assert await after(room, 6.1, ".") is State.ASKED
+    assert await after(room, 2.7, "####") is State.ASKED
+    assert await after(room, 0.4, "####") is State.SPEAKING
     await room.listener.cancel()
     await task
 

@@ -182,6 +182,21 @@ def test_takes_that_do_not_hear_each_other_are_added_to(
     assert recalled in capsys.readouterr().out
 
 
+def test_six_takes_are_the_most_that_a_family_is_asked_for(
+    state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_speech()
+    family = Family(*(said(WORD, *MANNERS[n % 4], seed=n) for n in range(8)))
+    monkeypatch.setattr("agent.voice.wake_command.LentMicrophone", lambda *_: family)
+    monkeypatch.setattr("agent.voice.wake_card.neighbours", lambda _syllables: [])
+    monkeypatch.setattr("agent.voice.wake_card.recalled", lambda _found, _made: 1)
+    assert main(["wake", "enrol", WORD, "--takes", "5"]) == 0
+    assert len(family.takes) == 2
+    assert "6 of 6: say" in capsys.readouterr().out
+    assert main(["wake", "list", "--state", str(state)]) == 0
+    assert "heard 1 of 6" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "zh", "en"),
     [

@@ -77,6 +77,30 @@ def test_a_take_is_recorded_with_the_light_on(
     assert not ear.is_open
 
 
+@pytest.mark.parametrize(
+    ("answer", "listens"),
+    [
+        (None, False),
+        (LocalAnswer(200, b'{"listening":true}'), True),
+        (LocalAnswer(200, b'{"listening":false}'), False),
+        (LocalAnswer(404, b"true"), False),
+    ],
+)
+def test_who_gives_the_microphone_back_learns_whether_the_agent_listens(
+    tmp_path: Path, answer: LocalAnswer | None, *, listens: bool
+) -> None:
+    assert lent(tmp_path, answer).give_back() is listens
+
+
+def test_rules_are_the_agents_business_where_it_lends(tmp_path: Path, ears: list[Ear]) -> None:
+    """It has asked them itself, and may know of minutes that a parent has just given."""
+    (tmp_path / "listening_rules.json").write_text(
+        '{"format":1,"rules":"daily 0","bonus":{},"night":{}}'
+    )
+    assert lent(tmp_path, LocalAnswer(200, b"{}")).record()
+    assert ears
+
+
 @pytest.mark.parametrize("status", [403, 409])
 def test_an_agent_that_says_no_is_obeyed(tmp_path: Path, ears: list[Ear], status: int) -> None:
     with pytest.raises(UnavailableError, match="does not lend the microphone: wake: quiet"):

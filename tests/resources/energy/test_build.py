@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from machine import i2c
 from machine.battery import BatteryKind, Charge
 from resources.announce.announcer import Announcer
 from resources.announce.files import SoundFiles
@@ -43,6 +44,24 @@ def test_a_gauge_without_its_bus_is_unknown(kind: BatteryKind) -> None:
     charge = build_battery(BatterySettings(kind, bus=254, curve="3.0:0 4.2:100")).read()
     assert charge.percent is None
     assert charge.fault.endswith("No such file or directory")
+
+
+@pytest.mark.parametrize(
+    ("kind", "address", "asked"),
+    [
+        (BatteryKind.MAX17040, 0, 0x36),
+        (BatteryKind.INA219, 0, 0x40),
+        (BatteryKind.INA226, 0, 0x40),
+        (BatteryKind.INA219, 0x43, 0x43),
+    ],
+)
+def test_a_gauge_is_asked_where_its_data_sheet_or_the_settings_say(
+    monkeypatch: pytest.MonkeyPatch, kind: BatteryKind, address: int, asked: int
+) -> None:
+    made: list[tuple[Path, int]] = []
+    monkeypatch.setattr(i2c, "I2cRegisters", lambda bus, at: made.append((bus, at)))
+    build_battery(BatterySettings(kind, bus=3, address=address))
+    assert made == [(Path("/dev/i2c-3"), asked)]
 
 
 class Gauge:
