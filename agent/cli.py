@@ -19,7 +19,7 @@ from typing import Any
 from agent.exits import EX_INTERRUPTED
 from agent.last_words import last_words
 from agent.run_words import DEFAULT_CONFIG, find_config, read_run
-from agent.words import speaking
+from agent.words import Words, say, speaking
 from base.printing import run_printing
 from ota.launch.launch import ENV_SLOT, enter_active_release, restart
 
@@ -28,7 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 done, 1 refused or failed, 78 bad configuration."""
     words = list(sys.argv[1:] if argv is None else argv)
     with speaking(words):
-        return run_printing("story-agent", lambda: _run_command(words))
+        return run_printing("story-agent", lambda: _run_command(words), _not_printed)
+
+
+def _not_printed(error: OSError) -> str:
+    """Say why the output was not taken: it may be anywhere, and seldom on the machine's card."""
+    why = error.strerror or str(error)
+    return say(Words(f"输出写不出去：{why}", f"the output could not be written: {why}"))
 
 
 def _run_command(words: list[str]) -> int:

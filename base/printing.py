@@ -7,18 +7,79 @@ import io
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 FAILED = 1
 
 
-def run_printing(program: str, run: Callable[[], int]) -> int:
+class OutputError(Exception):
+    """Standard output takes nothing. No OSError: a command that catches those means its files, and would blame their disk."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error.strerror or str(error))
+        self.error = error
+
+
+class _Output(io.FileIO):
+    """A descriptor whose errors are named as the output's."""
+
+    def write(self, data: Any) -> int:
+        """As in `io.FileIO`; raises OutputError, and BrokenPipeError where nobody reads."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error) from error
+
+
+def _english(error: OSError) -> str:
+    return f"output: {error.strerror}"
+
+
+Tell = Callable[[OSError], str]
+"""Says why the output was not taken."""
+
+
+def run_printing(program: str, run: Callable[[], int], tell: Tell = _english) -> int:
     """Run a command and flush what it printed; return its exit code, 1 if nobody could read all of it.
+
+    Args:
+        program: its name.
+        run: the command; an error of its output is none of its own (`OutputError`).
+        tell: says why the output was not taken, in the reader's language.
 
     Raises:
         SystemExit: the command's own, after the flush (argparse's help).
     """
     _open_closed()
+    with _named_output():
+        return _run(program, run, tell)
+
+
+@contextmanager
+def _named_output() -> Iterator[None]:
+    """Let what fails at standard output be told from what fails at a file, while the context lasts."""
+    before = sys.stdout
+    # Not what a test, or who calls `main`, has put there.
+    if type(before) is not io.TextIOWrapper or before.fileno() != 1:
+        yield
+        return
+    raw = _Output(before.fileno(), "w", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        raw if before.write_through else io.BufferedWriter(raw),  # as `python -u` does
+        encoding=before.encoding, errors=before.errors, newline="\n",
+        line_buffering=before.line_buffering, write_through=before.write_through,
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+def _run(program: str, run: Callable[[], int], tell: Tell) -> int:
     for stream in (sys.stdout, sys.stderr):
         # A name in Chinese on a terminal that has no Chinese letters is shown by "?".
         if stream is not None and hasattr(stream, "reconfigure"):
@@ -28,15 +89,18 @@ def run_printing(program: str, run: Callable[[], int]) -> int:
     except BrokenPipeError:
         _discard()
         return FAILED
+    except OutputError as error:
+        return _refused(program, tell(error.error))
     except OSError as error:
-        # What commands do with files has a name; an unbuffered output that is full has none.
+        # What commands do with files has a name; standard error that is full has none.
         if error.filename is not None or error.errno not in {errno.ENOSPC, errno.EIO}:
             raise
-        return _refused(program, error)
-    except SystemExit:
-        _flush(program)
+        return _refused(program, tell(error))
+    except SystemExit as end:
+        if not _flush(program, tell) and not end.code:
+            return FAILED
         raise
-    return code if _flush(program) else FAILED
+    return code if _flush(program, tell) else FAILED
 
 
 def _open_closed() -> None:
@@ -82,23 +146,25 @@ def wait_while_read(seconds: float) -> bool:
     return not poll.poll(seconds * 1000)
 
 
-def _flush(program: str) -> bool:
+def _flush(program: str, tell: Tell) -> bool:
     """Return whether the output was taken. At the interpreter's exit an error would be a traceback."""
     try:
         if sys.stdout is not None:  # closed before the start (``>&-``)
             sys.stdout.flush()
     except BrokenPipeError:
         _discard()
+    except OutputError as error:
+        _refused(program, tell(error.error))
     except OSError as error:
-        _refused(program, error)
+        _refused(program, tell(error))
     else:
         return True
     return False
 
 
-def _refused(program: str, error: OSError) -> int:
+def _refused(program: str, told: str) -> int:
     _discard()
-    print(f"{program}: output: {error.strerror}", file=sys.stderr)
+    print(f"{program}: {told}", file=sys.stderr)
     return FAILED
 
 
@@ -109,7 +175,7 @@ def _discard() -> None:
             continue
         try:
             stream.flush()
-        except OSError:
+        except (OSError, OutputError):
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, stream.fileno())
             os.close(null)

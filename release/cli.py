@@ -47,12 +47,19 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         raise  # the reader of what is printed has gone: `run_printing`
     except (ReleaseToolError, WireError, OtaError, OSError) as error:
-        sys.stderr.write(f"story-release: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"story-release: {' '.join(_told(error).split())}\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("story-release: interrupted\n")
         return 130
     return 0
+
+
+def _told(error: Exception) -> str:
+    """Return why a command failed; of a file or disk its name, and the system's word for what is wrong there."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _print(result: Result, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from base.sqlite import Connection
+from base.sqlite import Connection, is_damage
 from resources.playing.beat_file import Beat, BeatFile
 from resources.playing.resume import Heard
 
@@ -51,16 +51,16 @@ class PositionStore:
         """Open or create the files, and note the last beat; return the highest turn."""
         self.close()  # what a try before has left half open may have the file for itself
         try:
-            self._db = self._connect()
-        except sqlite3.OperationalError:  # locked, read-only or full: no damage
-            self._db = self._connect(alone=True)
-        except sqlite3.DatabaseError as error:
+            self._db = self._connect_anyhow()
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
             aside = self._path.with_suffix(".damaged")
             _log.error("what was heard is damaged (%s): %s is now %s", error, self._path, aside)
             self._path.replace(aside)
             for end in ("-wal", "-shm"):
                 Path(f"{self._path}{end}").unlink(missing_ok=True)
-            self._db = self._connect()
+            self._db = self._connect_anyhow()
         highest = self._highest_turn()
         beat, self.unnoted = self._last_beat(), None
         if beat is not None and beat.turn > highest:
@@ -154,6 +154,15 @@ class PositionStore:
             raise sqlite3.OperationalError("it is not open")
         return self._db
 
+    def _connect_anyhow(self) -> sqlite3.Connection:
+        """Open the file, alone where it is locked or the disk is read-only or full."""
+        try:
+            return self._connect()
+        except sqlite3.Error as error:
+            if is_damage(error):
+                raise
+            return self._connect(alone=True)
+
     def _connect(self, *, alone: bool = False) -> sqlite3.Connection:
         """Open the file; ``alone``: with the log's index in memory, since a full disk has no room for its file."""
         db = sqlite3.connect(self._path, timeout=1.0, check_same_thread=False, factory=Connection)
@@ -168,10 +177,8 @@ class PositionStore:
             db.executescript(_SCHEMA)
             db.execute(f"SELECT key, {_COLUMNS} FROM heard LIMIT 0")  # noqa: S608  # a constant
             db.execute("SELECT name, value FROM note LIMIT 0")
-        except sqlite3.Error as error:
+        except sqlite3.Error:
             db.close()
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:  # other columns
-                raise sqlite3.DatabaseError(str(error)) from error
             raise
         return db
 

@@ -11,9 +11,10 @@ import pytest
 
 MUCH = "print('x' * 10_000_000)"
 LITTLE = "print('x')"
+HELP = "import argparse; argparse.ArgumentParser().parse_args(['--help'])"
 
 
-def run(code: str, redirection: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, redirection: str, unbuffered: str = "") -> subprocess.CompletedProcess[str]:
     program = (
         "import sys; from base.printing import run_printing\n"
         f"def work():\n    {code}\n    return 0\n"
@@ -22,6 +23,7 @@ def run(code: str, redirection: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", f'set -o pipefail; "$0" -c "$1" {redirection}', sys.executable, program],
         capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )  # fmt: skip
 
 
@@ -30,7 +32,7 @@ def run(code: str, redirection: str) -> subprocess.CompletedProcess[str]:
     [
         (MUCH, "| head -c 1", "", 1),
         (LITTLE, "| true", "", None),
-        ("import argparse; argparse.ArgumentParser().parse_args(['--help'])", "| true", "", None),
+        (HELP, "| true", "", None),
         ("print('x' * 10_000_000, file=sys.stderr)", "2>&1 | head -c 1 >/dev/null", "", 1),
         (
             "from base.printing import wait_while_read as w; print('x', flush=True); assert not w(3600)",
@@ -41,6 +43,7 @@ def run(code: str, redirection: str) -> subprocess.CompletedProcess[str]:
         ("from base.printing import wait_while_read as w; assert w(0.0)", "", "", 0),
         ("from base.printing import wait_while_read as w; assert w(0.0)", ">&-", "", 0),
         (LITTLE, ">/dev/full", "prog: output: No space left on device\n", 1),
+        (HELP, ">/dev/full", "prog: output: No space left on device\n", 1),
         (LITTLE, ">&-", "", 0),
         (
             "import sys; sys.stdout.isatty(); sys.stdout.flush(); print(sys.stdout.encoding)",
@@ -59,6 +62,31 @@ def test_no_traceback(code: str, redirection: str, said: str, ended: int | None)
     done = run(code, redirection)
     assert done.stderr == said
     assert ended is None or done.returncode == ended
+
+
+# A command that tells of its files' errors, as most do.
+OF_FILES = """try:
+        {}
+    except OSError as error:
+        print("the card:", error.strerror, file=sys.stderr)
+        return 3"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "code", [LITTLE, "print('x', flush=True)", MUCH, "sys.stdout.buffer.write(bytes(10_000_000))"]
+)
+def test_a_full_output_is_no_fault_of_the_command_s_files(code: str, unbuffered: str) -> None:
+    done = run(OF_FILES.format(code), ">/dev/full", unbuffered)
+    assert (done.stderr, done.returncode) == ("prog: output: No space left on device\n", 1)
+
+
+def test_an_error_of_a_file_is_still_the_command_s() -> None:
+    done = run(
+        OF_FILES.format("print('x'); __import__('pathlib').Path('/dev/full').write_text('x')"), ""
+    )
+    assert (done.stderr, done.returncode) == ("the card: No space left on device\n", 3)
+    assert done.stdout == "x\n"
 
 
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -130,3 +130,9 @@ def test_the_help_is_answered_before_anything_that_signs_is_imported() -> None:
         loaded = set(done.stdout.splitlines()[-1].split())
         assert "release" in loaded
         assert not loaded & {"tuf", "securesystemslib", "cryptography", "pkcs11"}, words
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_systems_word(tool: Tool) -> None:
+    (tool.folder / "file").write_bytes(b"")
+    done = tool("init", "--repo", "file/repo", "--keys", "keys")
+    assert done.stderr == "story-release: file/repo: Not a directory\n"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from agent.words import EN, ZH, Words, choose
@@ -32,3 +36,22 @@ def test_choose(words: list[str], environment: dict[str, str], language: str) ->
 def test_words() -> None:
     assert Words("好", "good").of(ZH) == "好"
     assert Words("好", "good").of(EN) == "good"
+
+
+@pytest.mark.parametrize("words", ["wake list", "diag -"])
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        (ZH, "story-agent: 输出写不出去：No space left on device\n"),
+        (EN, "story-agent: the output could not be written: No space left on device\n"),
+    ],
+)
+def test_an_output_that_is_full_is_not_the_machine_s_card(
+    tmp_path: Path, words: str, language: str, told: str
+) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "agent.cli", *words.split(), "--state", tmp_path, "--lang", language],
+            stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, told)

@@ -97,6 +97,16 @@ def test_a_power_cut_while_a_title_is_forgotten_leaves_no_older_place(
     assert found.at == place
 
 
+_connect = PositionStore._connect
+
+
+def _without_an_index(store: PositionStore, *, alone: bool = False) -> sqlite3.Connection:
+    """Open the file as on a full disk, where the log's index finds no room."""
+    if not alone:
+        raise sqlite3.OperationalError("unable to open database file")
+    return _connect(store, alone=True)
+
+
 def _no_room(*_words: object, **_named: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -125,6 +135,33 @@ def test_a_damaged_file_costs_what_it_held(
     made.write({"a": Heard(6.0, turn=1)}, {})
     assert made.heard("a") == Heard(6.0, turn=1)
     assert len([r for r in caplog.records if "is damaged" in r.getMessage()]) == 1
+    assert (tmp_path / "playing.damaged").exists()
+    made.close()
+
+
+def test_a_damaged_file_on_a_disk_that_is_full_is_put_aside_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first try does not come so far as to see the damage: there is no room for the log's index."""
+    (tmp_path / "playing.sqlite").write_bytes(b"no database at all, " * 300)
+    monkeypatch.setattr(PositionStore, "_connect", _without_an_index)
+    made = PositionStore(tmp_path)
+    assert made.open() == 0
+    made.write({"a": Heard(6.0, turn=1)}, {})
+    assert made.heard("a") == Heard(6.0, turn=1)
+    assert (tmp_path / "playing.damaged").exists()
+    made.close()
+
+
+@pytest.mark.parametrize(
+    "columns", ["key BLOB", "key BLOB, at REAL, length REAL, finished INTEGER, turn INTEGER"]
+)
+def test_a_file_of_other_columns_is_put_aside(tmp_path: Path, columns: str) -> None:
+    with sqlite3.connect(tmp_path / "playing.sqlite") as db:
+        db.execute(f"CREATE TABLE heard ({columns})")
+    db.close()
+    made = PositionStore(tmp_path)
+    assert made.open() == 0
     assert (tmp_path / "playing.damaged").exists()
     made.close()
 
@@ -193,19 +230,12 @@ def test_what_is_kept_is_read_on_a_full_disk_too(store: PositionStore, tmp_path:
 def test_a_try_that_failed_half_way_does_not_keep_the_next_one_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect = PositionStore._connect
-
-    def full(self: PositionStore, *, alone: bool = False) -> sqlite3.Connection:
-        if not alone:
-            raise sqlite3.OperationalError("unable to open database file")
-        return connect(self, alone=True)
-
     def fail(_self: PositionStore) -> int:
         raise sqlite3.OperationalError("disk I/O error")
 
     store = PositionStore(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(PositionStore, "_connect", full)
+        patch.setattr(PositionStore, "_connect", _without_an_index)
         patch.setattr(PositionStore, "_highest_turn", fail)
         with pytest.raises(sqlite3.OperationalError, match="disk I/O"):
             store.open()
