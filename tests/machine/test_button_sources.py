@@ -106,6 +106,22 @@ async def test_a_flood_is_looked_at_now_and_then_and_ends_with_the_level_of_now(
     await ears.until(before + 1)
 
 
+async def test_a_hand_that_is_quick_is_no_flood(
+    chip: Chip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nineteen reads within a second are taken at once; after the twentieth the line is left alone for a while."""
+    monkeypatch.setattr(button_sources, "FLOOD_SECONDS", 3600.0)
+    ears = Ears()
+    await chip.source.open(ears)
+    for count in range(1, 20):
+        chip.kernel.edge(17, rising=bool(count % 2), at=1.0)
+        await ears.until(count)
+    assert chip.source._resuming is None
+    chip.kernel.edge(17, rising=False, at=1.0)
+    await ears.until(20)
+    assert chip.source._resuming is not None
+
+
 async def test_a_full_read_ends_with_the_level_of_now(chip: Chip) -> None:
     ears = Ears()
     await chip.source.open(ears)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
+import httpx
 import pytest
 
 from agent.app import Agent
@@ -27,6 +29,7 @@ from ota.trial.log import trial_log_path
 from tests.agent.memory_link import MemoryLink
 from tests.agent.parts import make_profile
 from tests.agent.updates.test_checks import program
+from tests.authority import Authority
 from tests.conftest import write_tone
 from tests.moved_clock import on_moved_clock
 from tests.resources.parts import Bench as PlayBench
@@ -88,6 +91,39 @@ async def test_an_agent_whose_state_is_in_memory_says_so_to_its_updates(
     with pytest.raises(LinkError):
         await agent._start()
     assert agent._updates.lost == "the card is away"
+
+
+class Asked(Agent):
+    """An agent that serves its socket for one request: a cancellation, as ``story-agent update cancel`` makes it."""
+
+    async def _work(self, bound: socket.socket) -> None:
+        server = self._make_local_server()
+        bound.listen()
+        serving = asyncio.create_task(server.serve([bound]))
+        transport = httpx.AsyncHTTPTransport(uds=bound.getsockname())
+        async with httpx.AsyncClient(transport=transport, base_url="http://agent") as http:
+            self.answer = await http.delete("/newfirmware?transaction=77", timeout=60.0)
+        server.stop()
+        await serving
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "told"),
+    [
+        (None, 404, "there is no update 77"),
+        ("the card is away", 503, "what is known of updates is not there: the card is away"),
+    ],
+)
+async def test_a_cancellation_on_the_machine_is_answered_as_the_cloud_s(
+    tmp_path: Path, authority: Authority, fault: str | None, status: int, told: str
+) -> None:
+    agent = Asked(make_profile(1, authority.pem), Settings(), tmp_path, OLD, fault)
+    await agent._outbox.open()
+    try:
+        await agent._start()
+    finally:
+        await agent._outbox.close()
+    assert (agent.answer.status_code, agent.answer.text.strip()) == (status, told)
 
 
 WINDOW = Settings(ota=OtaSettings(window="22:00-05:00"))
