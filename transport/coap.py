@@ -22,6 +22,8 @@ _HEADER = struct.Struct("!BBH")
 _VERSION = 1
 _TOKEN_MAX = 8
 _PAYLOAD_MARKER = 0xFF
+# 4.02, in answer to a request alone (RFC 7252 table 6).
+_BAD_OPTION = 0x82
 # From this on, an option's difference or length goes on in the bytes behind (RFC 7252 section 3.1).
 _EXTENDED = 13
 # Our own requests have at most eight.
@@ -60,6 +62,10 @@ class MessageFormatError(ValueError):
     """The bytes are not a CoAP message, or it has an unsupported critical option."""
 
 
+class CriticalOptionError(MessageFormatError):
+    """A message has a critical option that is unknown, or too long."""
+
+
 def decode_message(
     data: bytes, remote: object, more: Mapping[int, int] = _NO_OPTIONS
 ) -> aiocoap.Message:
@@ -68,7 +74,8 @@ def decode_message(
     Options that the product does not use are ignored where RFC 7252 section 5.4.1 allows it.
 
     Raises:
-        MessageFormatError: a format error, too many options, or an unknown critical option.
+        CriticalOptionError: an unknown critical option, of which `refuse_option` tells the other side.
+        MessageFormatError: a format error, or too many options.
     """
     if len(data) < _HEADER.size:
         raise MessageFormatError(f"{len(data)} bytes are no header")
@@ -85,6 +92,16 @@ def decode_message(
     message.remote, message.direction = remote, Direction.INCOMING
     _read_body(message, data, body, more)
     return message
+
+
+def refuse_option(data: bytes, error: CriticalOptionError) -> bytes | None:
+    """Return the answer 4.02 to an undecoded confirmable request (RFC 7252 section 5.4.1), None if ``data`` is none."""
+    first, code, _mid = _HEADER.unpack_from(data)
+    if Type(first >> 4 & 3) is not Type.CON or not 0 < code < 0x20:
+        return None
+    head = bytes((_VERSION << 6 | Type.ACK << 4 | first & 0x0F, _BAD_OPTION))
+    token_end = _HEADER.size + (first & 0x0F)
+    return head + data[2:token_end] + bytes((_PAYLOAD_MARKER,)) + str(error).encode()
 
 
 def to_request(message: aiocoap.Message) -> Request:
@@ -134,7 +151,7 @@ def _read_body(message: aiocoap.Message, data: bytes, offset: int, more: Mapping
         limit = _KEPT.get(number, more.get(number))
         if limit is None or end - start > limit:
             if number % 2 and number not in _LEFT_OUT:
-                raise MessageFormatError(f"critical option {number} is unknown or too long")
+                raise CriticalOptionError(f"critical option {number} is unknown or too long")
             continue
         try:
             known = _OPTIONS.get(number) or OptionNumber(number)

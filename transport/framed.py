@@ -26,9 +26,11 @@ from aiocoap.resource import Resource
 
 from transport.blocks import is_valid_block
 from transport.coap import (
+    CriticalOptionError,
     MessageFormatError,
     add_terms,
     decode_message,
+    refuse_option,
     to_answer,
     to_request,
 )
@@ -400,6 +402,8 @@ class _FramedInterface(interfaces.MessageInterface):
             level = logging.DEBUG if connection.unreadable else logging.WARNING
             connection.unreadable += 1
             _log.log(level, "%r: message ignored, not CoAP: %s", connection, error)
+            if isinstance(error, CriticalOptionError) and (told := refuse_option(data, error)):
+                connection.send(told)
             return
         if self._manager is not None:
             self._manager.dispatch_message(message)

@@ -8,7 +8,7 @@ from staging.commands.exits import INTERRUPTED
 def main() -> int:
     """Run one command; return its exit code."""
     try:
-        from staging.commands.cli import main as run  # noqa: PLC0415  # what it imports takes its time
+        from staging.commands.cli import main as run  # what it imports takes its time
 
         return run()
     except KeyboardInterrupt:

@@ -109,6 +109,31 @@ async def test_what_is_no_coap_in_a_good_frame_is_ignored_and_said_once(
     assert len([r for r in caplog.records if "not CoAP" in r.getMessage()]) == 1
 
 
+async def test_a_request_with_an_unknown_critical_option_is_told_so_and_nothing_is_done(
+    tcp_bench: Bench,
+) -> None:
+    """RFC 7252, 5.4.1: whoever asks is answered, and does not wait; what is no confirmable request is dropped."""
+    served: list[tuple[str, ...]] = []
+
+    async def handler(request: Request) -> Answer:
+        served.append(request.path)
+        return Answer(Code.CONTENT, request.payload)
+
+    bench = tcp_bench
+    peer = await bench.raw(handler)
+    unknown = b"\xb1a" + b"\xd1\x0bx"  # Uri-Path, then 35
+    peer.send(bench.coap(bench.NON, GET, 6, b"n", unknown))
+    peer.send(bench.coap(bench.CON, Code.CONTENT, 7, b"r", unknown))
+    peer.send(bench.coap(bench.CON, GET, 8, b"token", unknown))
+    told = await receive(peer)
+    assert (told.mtype, told.code, told.mid, told.token) == (
+        bench.ACK, 0x82, 8, b"token",
+    )  # fmt: skip
+    assert told.payload == b"critical option 35 is unknown or too long"
+    await still_answers(bench, peer)
+    assert ("a",) not in served
+
+
 async def test_a_bad_magic_ends_the_connection_and_what_waits_on_it(bench: Bench) -> None:
     peer = await bench.raw()
     pending = asyncio.create_task(
