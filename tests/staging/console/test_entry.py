@@ -178,3 +178,39 @@ def test_a_page_whose_module_does_not_come_says_so_and_is_tried_again(inside: Pa
     inside.see("main h1", "Audit")
     inside.get("tr[data-action]")
     inside.errors()
+
+
+ANSWERED_BY_ANOTHER = """
+  const done = arguments[0];
+  Promise.all([import("/console/static/js/api.js"), import("/console/static/js/i18n.js")]).then(async ([api, { errorText }]) => {
+    const real = window.fetch;
+    const texts = [];
+    for (const [status, body] of [[200, "<html>log in</html>"], [200, ""], [204, null], [502, "<html>"]]) {
+      window.fetch = async () => new Response(body, { status });
+      for (const ask of [api.get, api.getPublic]) await ask("/x").catch((error) => texts.push(errorText(error)));
+    }
+    window.fetch = real;
+    done(texts);
+  });"""
+
+
+def test_an_answer_that_is_not_the_clouds_is_told_as_that(inside: Page) -> None:
+    """A proxy or the log-in page of a network answers 200 in its place."""
+    inside.open("/console/me")
+    foreign = "What answers is not the cloud but a proxy"
+    told = inside.browser.execute_async_script(ANSWERED_BY_ANOTHER)
+    assert [text.startswith(foreign) for text in told] == [True] * 6 + [False] * 2
+    assert told[6:] == ["HTTP 502"] * 2
+
+
+def test_a_page_that_needs_the_open_apis_description_says_that_the_cloud_is_away(
+    inside: Page,
+) -> None:
+    inside.open("/console/me")
+    inside.cdp("Network.enable")
+    inside.cdp("Network.setBlockedURLs", urls=["*/openapi.json"])
+    try:
+        inside.open("/console/explorer")
+        inside.see("main", "The cloud cannot be reached")
+    finally:
+        inside.cdp("Network.setBlockedURLs", urls=[])

@@ -4,6 +4,8 @@
 export const BASE = "/console/api";
 // A device has 10 s to answer, and a cloud that is being restarted takes as long.
 const DEADLINE_MS = 60000;
+// Of an upload, in which nothing moves: the cloud looks through a large package before it answers.
+const UPLOAD_IDLE_MS = 300000;
 let csrf = "";
 let known = null;
 let listener = { lost: () => {}, found: () => {} };
@@ -86,6 +88,17 @@ export const putJson = (path, body) => request("PUT", path, body);
 export function renewed(answer) {
   epoch += 1;
   return entered(answer);
+}
+
+/** Fetch what the cloud tells everybody, beside the console's own addresses. */
+export async function getPublic(path) {
+  let response;
+  try {
+    response = await fetch(path, { signal: AbortSignal.timeout(DEADLINE_MS) });
+  } catch {
+    throw unreachable();
+  }
+  return read(response.status, await textOf(response), path);
 }
 
 /** Fetch a file that must have no URL, by POST; returns its Blob. `told` gets the answer's headers. */
@@ -172,6 +185,8 @@ function read(status, text, path, asked = epoch) {
     answer = JSON.parse(text);
   } catch { /* without JSON, the status decides */ }
   if (status >= 200 && status < 300 && answer !== null) return answer;
+  // A proxy or the log-in page of a network answers in the cloud's place.
+  if (status >= 200 && status < 300) throw new ApiError(status, "foreign", "the answer is not the cloud's");
   const error = answer?.error ?? {};
   if (status === 401 && path !== "/session" && asked === epoch && !leaving) listener.lost();
   throw new ApiError(status, error.code ?? String(status), error.message ?? `HTTP ${status}`, error.values ?? {});
@@ -186,7 +201,15 @@ export async function upload(path, file, progress) {
     sending.setRequestHeader("X-CSRF-Token", csrf);
     sending.setRequestHeader("Content-Type", "application/octet-stream");
     sending.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
-    sending.addEventListener("error", () => reject(unreachable()));
+    let idle;
+    const wait = () => {
+      clearTimeout(idle);
+      idle = setTimeout(() => sending.abort(), UPLOAD_IDLE_MS);
+    };
+    wait();
+    sending.upload.addEventListener("progress", wait);
+    sending.addEventListener("loadend", () => clearTimeout(idle));
+    for (const end of ["error", "abort"]) sending.addEventListener(end, () => reject(unreachable()));
     sending.addEventListener("load", () => {
       try {
         resolve(read(sending.status, sending.responseText, path));

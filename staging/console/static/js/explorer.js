@@ -1,7 +1,7 @@
 // The explorer of the open API: choose app, user and endpoint, and see what is signed, the request and its answer.
 // Secrets and tokens stay in this page: they are in no address and in no storage.
 
-import { get, post } from "./api.js";
+import { get, getPublic, post } from "./api.js";
 import { announce, field, h, put, set } from "./dom.js";
 import { errorText, t } from "./i18n.js";
 import { pageHead } from "./shell.js";
@@ -13,7 +13,7 @@ const DEADLINE_MS = 20000;
 const SECRET = "•••";
 
 export async function show(main, { signal }) {
-  const [content, description] = await Promise.all([get("/explorer"), describe()]);
+  const [content, description] = await Promise.all([get("/explorer"), getPublic("/openapi.json")]);
   if (signal.aborted) return;
   const endpoints = operations(description);
   const keys = keyFields(content.apps);
@@ -26,11 +26,6 @@ export async function show(main, { signal }) {
       h("div", { class: "c5 stack wide" }, codes, keys.element, asked.element),
       h("div", { class: "c7 stack wide" }, shown.element)));
   shown.draw();
-}
-
-async function describe() {
-  const answer = await fetch("/openapi.json", { signal: AbortSignal.timeout(DEADLINE_MS) });
-  return answer.json();
 }
 
 /** The signed endpoints, each with its parameters as [name, required]. */
