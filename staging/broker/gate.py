@@ -243,7 +243,7 @@ class BrokerGate:
             return
         self._gone.discard(uuid)
         if self._rivals.note_online(uuid, state.run):
-            self._gateway.note_twin(uuid)
+            self._gateway.twins.note(uuid)
         session = self._gateway.sessions.find(uuid)
         if session is not None and session.connection is self._peers.get(uuid):
             self._gateway.note_abilities(session, state.reads)
@@ -301,15 +301,15 @@ class BrokerGate:
             run = parse_run(message.properties)
         except WireError as error:
             return Answer.from_text(Code.BAD_REQUEST, str(error))
-        if self._is_taken(topic.uuid.lower(), run):
+        if await self._is_taken(topic.uuid.lower(), run):
             return Answer.from_text(Code.CONFLICT, twins.TEXT)
         return await self._register(topic.uuid, message.payload)
 
-    def _is_taken(self, uuid: str, run: str) -> bool:
+    async def _is_taken(self, uuid: str, run: str) -> bool:
         """Return whether another machine is there with an identity that two machines use."""
-        if not (self._gateway.has_twin(uuid) and self._rivals.holds_another(uuid, run)):
+        if not (self._rivals.holds_another(uuid, run) and await self._gateway.twins.knows(uuid)):
             return False
-        self._gateway.note_twin(uuid)
+        self._gateway.twins.note(uuid)
         return True
 
     async def _answer(self, message: MqttMessage, answer: Answer) -> None:

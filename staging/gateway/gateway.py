@@ -151,7 +151,8 @@ class Gateway:
         self.erase_rest: Callable[[], Awaitable[bool]] = _nothing_to_erase
         """Erases what orders left to be done; returns whether all is done. Set by the server."""
         self._renewals = Renewals(database, self.sessions, self._cut)
-        self._twins = Twins()
+        self.twins = Twins(database, clock, self._changed)
+        """Which devices are two machines."""
         self._quota = Quota(limits.day_bytes)
         self._work: list[asyncio.Task[None]] = []
         self._watchers: list[Callable[[str], None]] = []
@@ -202,6 +203,7 @@ class Gateway:
             self._rollouts.run(),
             self.family.run(),
             self._renewals.run(),
+            self.twins.run(),
         )
         self._work = [create(work) for work in works]
 
@@ -226,6 +228,7 @@ class Gateway:
             await asyncio.wait(carriers.values(), timeout=STOP_TIMEOUT)
         await self._history.save()
         await self._presence.save()
+        await self.twins.save()
 
     async def save_heard(self) -> None:
         """Wait until the store has when devices were heard last, if it takes that now."""
@@ -241,7 +244,7 @@ class Gateway:
 
     def has_twin(self, uuid: str) -> bool:
         """Return whether two machines use the device's identity."""
-        return self._twins.suspects(uuid)
+        return self.twins.suspects(uuid)
 
     async def control(
         self, uuid: str, name: str, method: str, value: str | None
@@ -331,7 +334,7 @@ class Gateway:
             self._taps.ended(connection, reason)
             session = self.sessions.on(connection)
             if reason == REPLACED and connection.closed_by_both and session is not None:
-                self.note_twin(session.identity.uuid)
+                self.twins.note(session.identity.uuid)
         finally:
             watchdog.cancel()
             del self._connections[connection]
@@ -416,20 +419,16 @@ class Gateway:
     async def _is_taken(self, uuid: str, connection: Peer) -> bool:
         """Return whether another machine is there with an identity that two machines use."""
         present = self.sessions.find(uuid)
-        if present is None or present.connection is connection or not self.has_twin(uuid):
+        if present is None or present.connection is connection:
             return False
         if self._endpoint is None or not isinstance(present.connection, Connection):
             return False  # a broker lets one of them in at a time
+        if not await self.twins.knows(uuid):
+            return False
         if not await self._endpoint.answers(present.connection):
             return False  # the machine's own connection of before, which is dead
-        self._twins.note(uuid)
+        self.twins.note(uuid)
         return True
-
-    def note_twin(self, uuid: str) -> None:
-        """Note a sign that two machines use an identity, such as a replaced connection that was alive."""
-        if self._twins.note(uuid):
-            _log.warning("device %s: %s", uuid, twins.TEXT)
-            self._changed(uuid)
 
     def _admit(self, session: Session) -> None:
         identity, connection = session.identity, session.connection

@@ -1,4 +1,4 @@
-"""The tables of what operators do with many devices: tags. `models` has the others, and says how they are written."""
+"""The tables of what operators do with many devices (tags), and of what is known of all of them. `models` has the others, and says how they are written."""
 
 from __future__ import annotations
 
@@ -66,3 +66,13 @@ class FleetSample(Base):
     devices: Mapped[int]
     online: Mapped[int]
     updating: Mapped[int]
+
+
+class Twin(Base):
+    """A device that is two machines; `staging.store.twins` writes and forgets it."""
+
+    __tablename__ = "twins"
+
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), primary_key=True)
+    # Of the last sign, ms.
+    sign_time: Mapped[int]

@@ -24,6 +24,7 @@ import staging.gateway.control_history
 import staging.gateway.family
 import staging.gateway.presence
 import staging.gateway.renewals
+import staging.gateway.twins
 from staging.gateway.silent import Pace
 
 # Seconds between looks for what there never is.
@@ -38,6 +39,8 @@ def slow_down() -> None:
     """Set them, for the rest of the process."""
     # What other processes of the cloud have done to the store: there are none.
     staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = NEVER
+    # Each process that must know it at once looks by itself.
+    staging.gateway.twins.LOOK_SECONDS = 120.0
     # How late the store is with what the gateway knows.
     staging.gateway.control_history.FLUSH_SECONDS = 30.0
     staging.gateway.presence.FLUSH_SECONDS = PRESENCE_SECONDS

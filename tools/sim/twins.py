@@ -6,14 +6,19 @@ there stays, and the other one is told (docs/link.md); who of them is there is h
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from agent.link.build import build_link
 from agent.settings import LinkSettings
 from base.clock import TrustedTime
+from staging.store import twins
+from staging.times import now_ms
 from tools.sim.life import CURRENT, Life
 from wire.codes import Code
 from wire.exchange import Answer, Request
@@ -31,6 +36,8 @@ CERTAIN, MOST = 3, 5
 UNDER_WAY_SECONDS, TOLD_SECONDS = 40.0, 420.0
 # Seconds in which the one that stays has heard of the other; and those for which one of them is away, at least and more.
 HEARD_SECONDS, AWAY_SECONDS = 150.0, (20.0, 400.0)
+# How old the last sign in the store may be: the one that is refused gives the next one within 300 s, and each counts for 600.
+STORED_MS = 200_000
 # What the one that is refused shows, and the one that stays.
 TOLD = "another machine"
 
@@ -95,10 +102,13 @@ class Holding:
         self._certain_at: float | None = None
         self._last = ""
 
-    def forget(self) -> None:
-        """Note that nobody knows any more who was there: the cloud is another process, or one of the two was away for long."""
+    def forget(self, certain_at: float | None = None) -> None:
+        """Note that nobody knows any more who was there: the cloud is another process, or one of the two was away for long.
+
+        ``certain_at``: the cloud still knows, then, that there are two.
+        """
         self.changes.clear()
-        self._certain_at = None
+        self._certain_at = certain_at
         self._last = ""
 
     def note_certain(self, now: float) -> None:
@@ -181,9 +191,25 @@ class Twins:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self.holding.forget()
         self._since = self._world.loop.time()
+        self.holding.forget(self._since if self._is_stored() else None)
         self._gateway = self._world.cloud.gateway
+
+    def _is_stored(self) -> bool:
+        """Return whether each process of the cloud knows the two by the store until the next sign."""
+        cloud, now = self._world.cloud, now_ms()
+        database: Any = cloud.database
+
+        def read() -> list[tuple[str, int]]:
+            with database._session() as session:  # noqa: SLF001  # beside the cloud's own reads
+                return twins.since(session, now - STORED_MS)
+
+        if not self._both or database is None:
+            return False
+        with contextlib.suppress(SQLAlchemyError):
+            uuid = cloud.template.uuids[NUMBER][0]
+            return any(each == uuid for each, _ in cloud.context.copy().run(read))
+        return False
 
     def _hear(self, twin: Twin, is_up: bool) -> None:  # noqa: FBT001
         self._look_at_cloud()
@@ -192,7 +218,7 @@ class Twins:
             self.holding.registered(twin.name, self._world.loop.time())
 
     def _look_at_cloud(self) -> None:
-        """Begin anew where those who knew the two are gone: a broker that was away lets whoever comes first have the place."""
+        """Begin anew where those who knew who was there are gone: a broker that was away lets whoever comes first have the place."""
         broker, cloud = self._world.broker, self._world.cloud
         is_sound = broker is None or self._is_quiet()
         if cloud.gateway is not self._gateway or not is_sound:

@@ -482,21 +482,42 @@ def test_a_device_behind_the_broker_is_shown_by_its_uuid() -> None:
     assert UUIDS[0] in repr(BrokerPeer(UUIDS[0]))
 
 
-async def test_two_machines_with_one_identity_are_told_and_the_second_is_refused(
-    site: Site,
-) -> None:
-    gateway = await site.work("a")
+async def take_turns(site: Site, gateway: Gateway) -> tuple[Thing, Thing]:
+    """Let two machines of one identity take turns until a gateway knows them; the first one is there then."""
     first, second = await site.join(), Thing(site.devices[0])
     for turn, thing in enumerate([first, second, first, second, first]):
         if turn:
             await thing.connect(site)  # which ends the other's connection
         assert (await thing.register(run=f"run-{thing is first}")).code == Code.CONTENT
     await until(lambda: gateway.has_twin(first.uuid))
+    return first, second
+
+
+async def test_two_machines_with_one_identity_are_told_and_the_second_is_refused(
+    site: Site,
+) -> None:
+    gateway = await site.work("a")
+    first, second = await take_turns(site, gateway)
     await second.connect(site)
     answer = await second.register(run="run-False")
     assert (answer.code, answer.text) == (Code.CONFLICT, TEXT)
     await first.connect(site)
     assert (await first.register(run="run-True")).code == Code.CONTENT
+
+
+async def test_a_worker_that_has_seen_none_of_it_refuses_the_second_machine_too(
+    site: Site,
+) -> None:
+    """The broker chooses who serves a registration, and the worker that saw them take turns may be gone."""
+    gateway = await site.work("a")
+    first, second = await take_turns(site, gateway)
+    await gateway.twins.save()
+    await site.kill("a")
+    new = await site.work("b")
+    await until(lambda: new.is_online(first.uuid))
+    await second.connect(site)
+    answer = await second.register(run="run-False")
+    assert (answer.code, answer.text) == (Code.CONFLICT, TEXT)
 
 
 async def test_a_run_that_is_no_word_is_refused(site: Site) -> None:

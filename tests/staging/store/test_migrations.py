@@ -8,8 +8,8 @@ staging.migrations.versions.0006_sboms, staging.migrations.versions.0007_family,
 staging.migrations.versions.0008_roles, staging.migrations.versions.0009_support_end,
 staging.migrations.versions.0010_doors, staging.migrations.versions.0011_device_list,
 staging.migrations.versions.0012_health, staging.migrations.versions.0013_rollouts,
-staging.migrations.versions.0015_alarms, staging.migrations.versions.0016_webhooks and
-staging.migrations.versions.0017_listening too.
+staging.migrations.versions.0015_alarms, staging.migrations.versions.0016_webhooks,
+staging.migrations.versions.0017_listening and staging.migrations.versions.0018_twins too.
 """
 
 from __future__ import annotations

@@ -44,6 +44,18 @@ def test_turns_without_an_end_are_named() -> None:
     assert any("took turns" in told for told in seen(*names))
 
 
+def test_a_cloud_that_is_another_process_knows_by_its_store_that_there_are_two() -> None:
+    holding = Holding()
+    for name, now in TURNS:
+        holding.registered(name, now)
+    holding.forget(300.0)
+    holding.registered("b", 301.0)
+    holding.registered("a", 339.0)  # was under way
+    assert holding.broken == []
+    holding.registered("b", 345.0)
+    assert holding.broken == ["b took the place of a 45 s after it was certain that there are two"]
+
+
 def test_a_cloud_that_is_another_process_knows_nobody() -> None:
     holding = Holding()
     for name, now in TURNS:
