@@ -129,6 +129,7 @@ TESTED_IN: dict[str, str] = {
     "staging.migrations.versions.0015_alarms": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0017_listening": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0018_twins": "tests/staging/store/test_migrations.py",
+    "staging.migrations.versions.0019_untold": "tests/staging/store/test_migrations.py",
     "staging.migrations.versions.0016_webhooks": "tests/staging/store/test_migrations.py",
     "staging.store.alarm_models": "tests/staging/store/test_alarms.py",
     "staging.alarm_rules": "tests/staging/store/test_alarms.py",

@@ -60,8 +60,6 @@ DEVICE_VOICE_LIMIT = 256
 BATCH = 500
 # Seconds until the identities of devices that came online are read together.
 GATHER_SECONDS = 0.05
-# Seconds in which the broker tells a worker that takes part who is there; of thousands it takes some.
-BEGUN_SECONDS = 60.0
 SUBSCRIBE_TIMEOUT = 15.0
 ANSWER_TIMEOUT = 10.0
 
@@ -95,7 +93,6 @@ class BrokerGate:
         self._gone: set[str] = set()
         self._told = ""
         self.dropped = 0
-        self._began = -BEGUN_SECONDS
         gateway.watch(self._tell_change)
 
     # Life.
@@ -112,7 +109,6 @@ class BrokerGate:
             (f"{CHANGED}+", 0),
             *((every(Kind.VOICE, str(shard)), 0) for shard in sorted(self._members.owned)),
         ]
-        self._began = asyncio.get_running_loop().time()
         await connection.subscribe(filters, deadline=SUBSCRIBE_TIMEOUT)
         await self._publish(MEMBERS + self._members.who, b"here", qos=1, retain=True)
 
@@ -274,9 +270,6 @@ class BrokerGate:
                     self._gateway.note_abilities(known, self._online[identity.uuid])
             for uuid in uuids:
                 self._online.pop(uuid, None)
-        if asyncio.get_running_loop().time() - self._began < BEGUN_SECONDS:
-            # They were there all the time, and register no more: what was ordered meanwhile waits.
-            self._gateway.look_again()
 
     def _know(self, identity: Identity, written: str) -> Any:
         peer = self._peers[identity.uuid] = BrokerPeer(written)

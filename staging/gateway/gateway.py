@@ -133,8 +133,9 @@ class Gateway:
         self._intake = Intake(database, self._presence, self._history, clock)
         self._control = Control(database, self.sessions, self._history, clock)
         self._orders = Orders(
-            database, self.sessions, clock, api_url=api_url, changed=self._changed
-        )
+            database, self.sessions, clock, api_url=api_url, changed=self._changed, owns=owns,
+            look_seconds=pace.again,
+        )  # fmt: skip
         self._greeter = Greeter(self._intake, self._orders, self._changed)
         self._silent = SilentUpdates(
             database,
@@ -143,8 +144,6 @@ class Gateway:
             send=self._send_owned,
             pace=pace,
         )
-        self.look_again = self._silent.look_again
-        """Sends orders that no device took, after a time in which this process could reach none."""
         self._rollouts = Rollouts(database, clock, owns, self._orders.cancel, pace.look)
         self.family = FamilyDesk(database, self.sessions, clock, changed=self._changed, owns=owns)
         """What devices are told about their families."""
@@ -199,6 +198,7 @@ class Gateway:
         works = (
             self._history.keep_saving(),
             self._presence.keep_saving(),
+            self._orders.run(),
             self._silent.run(),
             self._rollouts.run(),
             self.family.run(),

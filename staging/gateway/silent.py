@@ -11,7 +11,6 @@ The commands and the console only write to the store; `_scan` finds what they wr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable, Collection, Iterable
@@ -50,6 +49,8 @@ class Pace:
     """Between two orders, on average."""
     running: int = 100
     """The maximum number of silent updates in progress: what a small server can serve."""
+    again: float = 10.0
+    """Between two looks for orders and cancellations that devices have not answered."""
     look: float = 15.0
     """Between two looks at the rollouts."""
     stalled: float = 600.0
@@ -79,10 +80,9 @@ class SilentUpdates:
         self._wanted = asyncio.Event()
         # The strategies in effect, by number, type and step.
         self._published: frozenset[tuple[int, str, int]] = frozenset()
-        # Packages whose orders wait until their files are put back.
+        # Packages that nothing is ordered of until their files are put back.
         self._damaged: frozenset[int] = frozenset()
         self._last_task = 0
-        self._again = asyncio.Event()
 
     def consider(self, uuid: str) -> None:
         """Schedule a check whether a silent strategy applies to a device."""
@@ -105,32 +105,23 @@ class SilentUpdates:
             group.create_task(self._keep_scanning())
             group.create_task(self._keep_ordering())
 
-    def look_again(self) -> None:
-        """Scan now, and send every order anew that no device took: this process could not reach them for a while."""
-        self._again.set()
-
     async def _keep_scanning(self) -> None:
         while True:
             try:
                 await self._scan()
             except (StagingError, SQLAlchemyError) as error:
                 _log.warning("the scan for orders failed: %s", error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pace.scan):
-                    await self._again.wait()
-                self._again.clear()
-                self._last_task = 0
+            await asyncio.sleep(self._pace.scan)
 
     async def _scan(self) -> None:
         """Send orders that are new in the store; if a strategy is new, or a package is put back, consider every device."""
         before, self._published = self._published, await self._database.read(rollouts.marks)
         damaged, self._damaged = self._damaged, await self._database.read(releases.damaged)
         if self._published - before or damaged - self._damaged:
-            self._last_task = 0  # there are orders from before it was paused, or damaged
             for uuid in self._online():
                 self.consider(uuid)
         for task_id, uuid in await self._database.read(ota.unsent_after, self._last_task):
-            # Each is sent once here; a device that did not take it gets it again when it registers.
+            # Each is sent once here; what is not answered, or was paused meanwhile, is sent again (`gateway.orders`).
             self._last_task = task_id
             self._send(uuid)
         if ended := {each[0] for each in before} - {each[0] for each in self._published}:

@@ -455,6 +455,7 @@ class OtaTask(Base):
     __table_args__ = (
         Index("ix_ota_tasks_status", "status", "device_id"),
         Index("ix_ota_tasks_strategy", "strategy_id", "device_id"),
+        Index("ix_ota_tasks_cancel", "cancel", "update_time"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -467,7 +468,7 @@ class OtaTask(Base):
     failure: Mapped[str | None] = mapped_column(Text)
     # Event 10 was received; together with the running version it makes SUCCESS.
     installed: Mapped[bool] = mapped_column(default=False)
-    # The device answered the order with 2.04; until then each registration sends it again.
+    # The device answered the order with 2.04; until then it is sent again.
     accepted: Mapped[bool] = mapped_column(default=False)
     # A value of `order_rules.Cancel`.
     cancel: Mapped[str] = mapped_column(String(16), default="", server_default="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, not_, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from staging.errors import (
@@ -14,8 +14,10 @@ from staging.errors import (
     RefusedError,
     StagingError,
 )
+from staging.rollouts.decision import State
 from staging.store import found, order_rules, rollouts, verifying
 from staging.store.models import (
+    DAMAGED,
     RELEASED,
     Batch,
     Device,
@@ -156,6 +158,28 @@ def unsent_after(session: Session, task_id: int) -> list[tuple[int, str]]:
         .order_by(OtaTask.id)
     )
     return [(number, uuid) for number, uuid in session.execute(statement)]
+
+
+def waiting(session: Session, after: int) -> list[tuple[int, str, bool]]:
+    """Return the tasks that a device may be told of now and has not answered, with its uuid.
+
+    They are orders that no device accepted yet, and cancellations (True), of tasks that changed after ``after`` (ms).
+    """
+    found = select(OtaTask.id, Device.uuid).join(Device, Device.id == OtaTask.device_id)
+    orders = found.join(Package, Package.id == OtaTask.package_id).outerjoin(
+        Strategy, Strategy.id == OtaTask.strategy_id
+    )
+    may_go = or_(OtaTask.strategy_id.is_(None), Strategy.status == State.PUBLISHED.value)
+    orders = orders.where(
+        OtaTask.status == Status.CREATED.value, OtaTask.accepted.is_(False), may_go,
+        not_(Package.status.endswith(DAMAGED, autoescape=True)),
+    )  # fmt: skip
+    cancels = found.where(OtaTask.cancel == Cancel.WANTED.value, OtaTask.update_time > after)
+    return [
+        (number, uuid, is_cancel)
+        for statement, is_cancel in ((cancels, True), (orders, False))
+        for number, uuid in session.execute(statement.order_by(OtaTask.id))
+    ]
 
 
 def unsent(session: Session, device_id: int, api_url: str) -> OtaOrder | None:

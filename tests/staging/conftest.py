@@ -398,7 +398,7 @@ def limits() -> Limits:
 @pytest.fixture
 def pace() -> Pace:
     """A pace so slow that no silent update starts; tests of silent updates have their own."""
-    return Pace(scan=3600.0, look=3600.0)
+    return Pace(scan=3600.0, look=3600.0, again=3600.0)
 
 
 @pytest.fixture

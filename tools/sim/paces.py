@@ -29,8 +29,9 @@ from staging.gateway.silent import Pace
 
 # Seconds between looks for what there never is.
 NEVER = 86_400.0
-# Of the cloud's gateway: there are no silent updates and no rollouts, which it would look for every few seconds.
-GATEWAY = Pace(scan=NEVER, look=NEVER)
+# Of the cloud's gateway: there are no silent updates and no rollouts, which it would look for every few seconds. What a device has not
+# answered is looked for, in a whole day more rarely.
+GATEWAY, GATEWAY_OF_DAYS = Pace(scan=NEVER, look=NEVER), Pace(scan=NEVER, look=NEVER, again=300.0)
 # Seconds between two saves of who was there when, in a world that prunes nothing.
 PRESENCE_SECONDS = 1800.0
 

@@ -46,7 +46,7 @@ PHASES = (
 DRAFTS_MAX = 6
 LIVE_MAX = 2
 # A cloud with rollouts looks for them as often as a real one, in a day a few times as rarely.
-DAYS_PACE = Pace(scan=60.0, look=60.0)
+DAYS_PACE = Pace(scan=60.0, look=60.0, again=60.0)
 # Seconds from a rollout's begin until somebody tries again what has failed.
 RETRY_SECONDS = (60.0, 120.0, 200.0)
 # Seconds from a rollout's begin to its end, and from there until the other machines are switched off.
@@ -63,7 +63,7 @@ NEW_VERSION, UPDATE = "/v1/device/ota/new_version", "/v1/device/ota/update"
 def pace_of(events: Sequence[Event], hours: float, *, is_looked_for: bool) -> Pace:
     """Return how often a world's cloud looks for orders and rollouts: never, without any, unless it is told that orders may wait otherwise."""
     if not is_looked_for and not any(event.what in ROLLOUT for event in events):
-        return paces.GATEWAY
+        return paces.GATEWAY if hours < DAY_HOURS else paces.GATEWAY_OF_DAYS
     return Pace() if hours < DAY_HOURS else DAYS_PACE
 
 

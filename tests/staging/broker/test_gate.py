@@ -79,7 +79,7 @@ class Site:
         members = Members(who)
         gateway = Gateway(
             self.database, api_url=lambda: API_URL, limits=LIMITS, clock=self.clock,
-            pace=Pace(scan=3600.0), owns=members.owns,
+            pace=Pace(scan=3600.0, again=0.2), owns=members.owns,
         )  # fmt: skip
         gateway.start_work()
         gate = BrokerGate(self.database, gateway, members)

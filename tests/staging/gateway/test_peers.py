@@ -206,7 +206,7 @@ async def test_a_background_task_that_failed_is_told_when_the_cloud_stops(
         raise LookupError("no such family")
 
     cloud.gateway.start_work()
-    assert len(cloud.gateway._work) == 7
+    assert len(cloud.gateway._work) == 8
     failing = asyncio.create_task(fail())
     await asyncio.wait([failing])
     cloud.gateway._work.append(failing)

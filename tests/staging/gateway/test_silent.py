@@ -44,7 +44,7 @@ DEADLINE = 60.0
 class TestThroughTheGateway:
     @pytest.fixture
     def pace(self) -> Pace:
-        return Pace(scan=0.02, delay_low=0.0, delay_high=0.01, interval=0.005)
+        return Pace(scan=0.02, delay_low=0.0, delay_high=0.01, interval=0.005, again=0.02)
 
     async def test_publishing_reaches_a_connected_device(self, cloud: Any) -> None:
         device = await cloud.register(answers=TAKES)

@@ -9,7 +9,8 @@ staging.migrations.versions.0008_roles, staging.migrations.versions.0009_support
 staging.migrations.versions.0010_doors, staging.migrations.versions.0011_device_list,
 staging.migrations.versions.0012_health, staging.migrations.versions.0013_rollouts,
 staging.migrations.versions.0015_alarms, staging.migrations.versions.0016_webhooks,
-staging.migrations.versions.0017_listening and staging.migrations.versions.0018_twins too.
+staging.migrations.versions.0017_listening, staging.migrations.versions.0018_twins and
+staging.migrations.versions.0019_untold too.
 """
 
 from __future__ import annotations
