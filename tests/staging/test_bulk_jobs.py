@@ -25,7 +25,7 @@ from staging.store import (
     rollout_acts,
     tags,
 )
-from staging.store.bulk import Outcome, Why, parse_step
+from staging.store.bulk import Judged, Outcome, Step, Why, parse_step
 from staging.store.models import UNVERIFIED, Binding, Device, OtaTask
 from staging.store.releases import StrategyType, Target
 from tests.staging.conftest import FakeClock
@@ -194,6 +194,54 @@ async def test_bounds(bench: Bench, clock: FakeClock, monkeypatch: pytest.Monkey
     tester = Viewer(bench.me.account_id, Role.TESTER)
     with pytest.raises(StagingError, match="bound by operators alone"):
         await bench.jobs.preview(parse_step("bind", None, [], []), tester, None, bench.ids)
+
+
+@pytest.mark.one_database
+async def test_a_page_of_devices_is_judged_at_once_and_twenty_take_the_step_in_one_transaction(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's writer is everybody's: it is free again after some milliseconds."""
+    judged: list[int] = []
+    taken: list[int] = []
+
+    def judge(_session: Any, _step: Step, ids: Sequence[int], _viewer: Viewer) -> list[Judged]:
+        judged.append(len(ids))
+        return [Judged(each, f"{each:014x}", None) for each in ids]
+
+    def take(_s: Any, _step: Step, ids: Sequence[int], _v: Viewer, _now: int) -> list[Outcome]:
+        taken.append(len(ids))
+        return [Outcome(each, f"{each:014x}") for each in ids]
+
+    monkeypatch.setattr(bulk, "judge", judge)
+    monkeypatch.setattr(bulk, "take", take)
+    step = parse_step("tag", None, ["a"], [])
+    preview = await bench.jobs.preview(step, bench.me, None, range(1, 842))
+    assert judged == [400, 400, 41]
+    job = await bench.act(preview)
+    assert taken == [20] * 42 + [1]
+    assert job.done == 841
+
+
+@pytest.mark.one_database
+async def test_of_many_that_fail_two_hundred_are_listed_and_of_each_reason_five_named(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judge(_session: Any, _step: Step, ids: Sequence[int], _viewer: Viewer) -> list[Judged]:
+        return [Judged(each, f"{each:014x}", Why.DONE if each < 8 else None) for each in ids]
+
+    def take(_s: Any, _step: Step, ids: Sequence[int], _v: Viewer, _now: int) -> list[Outcome]:
+        return [Outcome(each, f"{each:014x}", failure="no") for each in ids]
+
+    monkeypatch.setattr(bulk, "judge", judge)
+    monkeypatch.setattr(bulk, "take", take)
+    step = parse_step("tag", None, ["a"], [])
+    preview = await bench.jobs.preview(step, bench.me, None, range(1, 300))
+    (left,) = preview.to_json()["leftOut"]
+    assert left == {
+        "why": "done_already", "count": 7, "uuids": [f"{each:014x}" for each in range(1, 6)],
+    }  # fmt: skip
+    job = await bench.act(preview)
+    assert (job.failures, len(job.failed)) == (292, 200)
 
 
 async def test_of_previews_the_newest_twenty_may_be_acted_on(bench: Bench) -> None:

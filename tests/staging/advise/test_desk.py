@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -149,6 +150,51 @@ async def test_a_run_that_does_not_end_in_an_hour_is_ended(tmp_path: Path) -> No
     assert run.process is not None
     assert await run.process.wait() != 0
     await desk.close()
+
+
+class Deaf:
+    """A process that heeds no SIGTERM."""
+
+    returncode: int | None = None
+
+    def __init__(self) -> None:
+        self.killed = asyncio.Event()
+        self.asked = False
+
+    def terminate(self) -> None:
+        self.asked = True
+
+    def kill(self) -> None:
+        self.killed.set()
+
+    async def wait(self) -> int:
+        await self.killed.wait()
+        return -9
+
+
+def deaf(folder: Path) -> tuple[Desk, Deaf]:
+    desk, process = Desk(folder, "sqlite://", lambda: 1000, command=STAYS), Deaf()
+    run: Any = Run(ONE, "quick", None, "ada", 1000)
+    run.process = process
+    desk._runs[ONE] = run
+    return desk, process
+
+
+@on_moved_clock
+async def test_a_run_that_heeds_no_signal_is_killed_after_10_s(tmp_path: Path) -> None:
+    (desk, process), since = deaf(tmp_path), Since()
+    await desk.cancel(ONE)
+    assert process.asked
+    assert process.killed.is_set()
+    assert since.seconds == pytest.approx(10.0, abs=0.5)
+
+
+@on_moved_clock
+async def test_a_cloud_that_stops_waits_2_s_for_its_runs(tmp_path: Path) -> None:
+    (desk, process), since = deaf(tmp_path), Since()
+    await desk.close()
+    assert process.killed.is_set()
+    assert since.seconds == pytest.approx(2.0, abs=0.5)
 
 
 async def test_a_start_that_was_given_up_leaves_the_device_free(

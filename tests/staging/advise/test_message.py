@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from staging.advise.message import Message, decode, encode, request, show
+from staging.advise.message import REQUEST_ID, UNTIL, Message, decode, encode, request, show
 from transport.coap import decode_message
 
 OPTIONS = st.lists(
@@ -56,3 +58,24 @@ def test_what_is_wrong_is_said(data: bytes, fault: str) -> None:
 @given(st.binary(max_size=60))
 def test_nothing_stops_it(data: bytes) -> None:
     assert show(decode(data))
+
+
+@pytest.mark.parametrize(("method", "code"), [("GET", 1), ("POST", 2), ("PUT", 3), ("DELETE", 4)])
+def test_a_request_is_the_rfcs_byte_for_byte(method: str, code: int) -> None:
+    """RFC 7252, sections 3 and 12: a method's code, Uri-Path 11 and Uri-Query 15."""
+    sent = replace(request(method, ("ab", "c"), b"", ("d=1",)), kind=0, mid=0x1234, token=b"")
+    assert encode(sent) == b"\x40" + bytes((code,)) + b"\x12\x34\xb2ab\x01c\x43d=1"
+
+
+def test_the_options_of_our_own_have_the_numbers_of_their_decision() -> None:
+    """docs/adr/0033: the deadline of a request is option 65020, its name 65052."""
+    sent = replace(
+        request("PUT", ()), kind=0, mid=0, token=b"", options=((UNTIL, b"u"), (REQUEST_ID, b"r"))
+    )
+    numbers = [(65020).to_bytes(2, "big"), (65052).to_bytes(2, "big")]
+    assert numbers == [b"\xfd\xfc", b"\xfe\x1c"]
+    # A step beyond 268 is written in two bytes less 269, one beyond 12 in one byte less 13.
+    first = (65020 - 269).to_bytes(2, "big")
+    assert (
+        encode(sent) == b"\x40\x03\0\0\xe1" + first + b"u\xd1" + bytes((65052 - 65020 - 13,)) + b"r"
+    )

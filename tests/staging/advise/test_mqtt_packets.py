@@ -59,3 +59,42 @@ def test_subscriptions_are_granted() -> None:
     body = b"\0\7\0" + mqtt.field(b"a/#") + b"\1" + mqtt.field(b"b") + b"\0"
     assert mqtt.read_subscribe(mqtt.Packet(mqtt.SUBSCRIBE, 2, body)) == (7, ["a/#", "b"])
     assert mqtt.suback(7, 2) == b"\x90\x05\0\7\0\1\1"
+
+
+# The first byte's upper half, by OASIS MQTT 5.0, table 2-1.
+KINDS = {
+    "CONNECT": 1, "CONNACK": 2, "PUBLISH": 3, "PUBACK": 4, "SUBSCRIBE": 8, "SUBACK": 9, "UNSUBSCRIBE": 10, "UNSUBACK": 11,
+    "PINGREQ": 12, "PINGRESP": 13, "DISCONNECT": 14,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_kind_of_packet_has_the_standards_number(name: str) -> None:
+    assert mqtt.packet(getattr(mqtt, name)) == bytes((KINDS[name] << 4, 0))
+
+
+def test_what_the_broker_answers_is_the_standards_byte_for_byte() -> None:
+    assert mqtt.connack() == b"\x20\x03\0\0\0"
+    assert mqtt.connack(134, present=True) == b"\x20\x03\1\x86\0"
+    assert mqtt.puback(7) == b"\x40\x02\0\7"
+    assert mqtt.puback(7, 135) == b"\x40\x04\0\7\x87\0"
+    assert mqtt.answer(mqtt.UNSUBACK, 7, b"\0") == b"\xb0\x04\0\7\0\0"
+
+
+def test_a_messages_properties_have_the_standards_numbers() -> None:
+    """Table 2-4: expiry 2 in four bytes, response topic 8, correlation 9, user property 38."""
+    sent = mqtt.Publish(
+        "t", b"!", 1, 7, response="r", correlation=b"c", users=(("a", "b"),), expiry=10
+    )
+    properties = b"\x02\0\0\0\x0a\x08\0\1r\x09\0\1c\x26\0\1a\0\1b"
+    body = b"\0\1t\0\7" + bytes((len(properties),)) + properties + b"!"
+    assert mqtt.write_publish(sent) == b"\x32" + bytes((len(body),)) + body
+    assert mqtt.read_publish(mqtt.Packet(3, 2, body)) == sent
+
+
+def test_what_a_client_can_take_at_once_is_read() -> None:
+    """Table 2-4: session expiry 17, receive maximum 33."""
+    properties = b"\x11\0\0\0\x3c\x21\0\x14"
+    body = mqtt.field(b"MQTT") + b"\x05\x02\0\x0f" + bytes((len(properties),)) + properties
+    found = mqtt.read_connect(mqtt.Packet(1, 0, body + mqtt.field(b"dev")))
+    assert (found.expiry, found.receive_maximum) == (60, 20)

@@ -33,6 +33,12 @@ def test_loudness_is_of_what_is_spoken(gain: float, level: float) -> None:
     assert (found.seconds, found.lead, found.tail) == pytest.approx((3.0, 0.5, 1.5), abs=0.021)
 
 
+@pytest.mark.parametrize(("decibels", "tail"), [(-29, 0.0), (-31, 0.5)])
+def test_what_is_thirty_decibels_below_the_loudest_is_silence(decibels: int, tail: float) -> None:
+    found = measure(RATE, tone(0.9, 1.0) + tone(0.9 * 10 ** (decibels / 20), 0.5))
+    assert found.tail == pytest.approx(tail, abs=0.021)
+
+
 def test_what_is_cut_off_is_counted() -> None:
     assert measure(RATE, tone(0.9, 1.0)).clipped == 0.0
     assert measure(RATE, tone(4.0, 1.0)).clipped > 0.5
