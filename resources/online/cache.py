@@ -3,7 +3,9 @@
 Of each story there is a file of bytes (``KEY.part`` until all of them are there, then ``KEY.story``) and a
 record (``KEY.json``) of which bytes they are. Bytes are on the disk before the record says so, and
 a part becomes a story by a rename, so that neither a power cut nor a cut transfer makes half a story
-a whole one. Everything here blocks: call it in a thread.
+a whole one. Another edition of a pinned story is kept beside the whole one, in ``KEYb``, with a record of its own
+(``KEY-next.json``) until all of it is there: then it takes the record's place, and the next edition has the other name
+(docs/adr/0085). Everything here blocks: call it in a thread.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ PINS_LIMIT = 200
 PINS = "pins.json"
 
 _PART, _WHOLE, _RECORD = ".part", ".story", ".json"
+_NEXT, _SECOND = "-next", "b"
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ class Record:
         validator: the server's mark of these very bytes, "" without.
         used: a number that grows with each use of any story; clocks may jump.
         spans: the bytes that are on the disk.
+        second: whether they are in the second of the two files that editions take turns in.
     """
 
     size: int
@@ -66,17 +70,23 @@ class Record:
     validator: str = ""
     used: int = 0
     spans: Spans = field(default_factory=Spans)
+    second: bool = False
 
     @property
     def whole(self) -> bool:
         """Whether all bytes are there."""
         return 0 < self.size <= self.spans.run(0)
 
+    def is_of(self, size: int, validator: str) -> bool:
+        """Return whether it is of the edition that has this size and mark."""
+        return (self.size, self.validator) == (size, validator)
+
     def to_bytes(self) -> bytes:
         """Render the record."""
         return json.dumps({
             "format": FORMAT, "size": self.size, "content_type": self.content_type,
             "validator": self.validator, "used": self.used, "spans": self.spans.ranges,
+            **({"second": True} if self.second else {}),
         }).encode()  # fmt: skip
 
 
@@ -95,6 +105,7 @@ def parse_record(data: bytes) -> Record:
         validator=get_string(source, "validator", empty=True),
         used=get_int(source, "used"),
         spans=Spans((first, end) for first, end in spans),
+        second=source.get("second") is True,
     )
 
 
@@ -126,6 +137,8 @@ class Kept:
         self._cache = cache
         self._key = key
         self.record = record
+        self.is_outdated = False
+        """Whether another edition was being fetched when it was opened."""
         self._file = os.open(cache.data_file(key, record), os.O_RDWR | os.O_CREAT, 0o600)
         self._unsynced = 0
         self._lock = threading.Lock()
@@ -200,7 +213,7 @@ class Cache:
 
     def data_file(self, key: str, record: Record) -> Path:
         """Return the file with a story's bytes."""
-        return self._folder / (key + (_WHOLE if record.whole else _PART))
+        return self._folder / (_stem(key, record) + (_WHOLE if record.whole else _PART))
 
     def find(self, key: str) -> Kept | None:
         """Open a story of which something is there; raises OSError.
@@ -213,10 +226,14 @@ class Cache:
                 return None
             if not record.whole and not self._make_room(record.size, key):
                 return None
-            return self._use(key, record)
+            kept = self._use(key, record)
+            kept.is_outdated = key + _NEXT in self._load()
+            return kept
 
     def begin(self, key: str, size: int, content_type: str, validator: str) -> Kept | None:
         """Open a story that a server has sent; what is there of other bytes is left out.
+
+        Of a pinned story the whole edition that is there stays until all of this one is, if there is room for both.
 
         Returns:
             None if it cannot be kept: of unknown size (0), too large, no room, or it is being fetched already.
@@ -225,18 +242,38 @@ class Cache:
             OSError: the disk.
         """
         with self._lock:
-            records = self._load()
-            if key in self._open or not size:
+            if not size or {key, key + _NEXT} & self._open:
                 return None
-            old = records.get(key)
-            same = old is not None and (old.size, old.validator) == (size, validator)
-            if old is not None and not same:
-                self._remove(key)
-            if not self._make_room(size, key):
-                return None
-            record = old if old and same else Record(size, content_type, validator)
-            records[key] = record
-            return self._use(key, record)
+            wanted, stays = Record(size, content_type, validator), self._whole_pinned(key)
+            if stays is not None and not stays.is_of(size, validator):
+                beside = replace(wanted, spans=Spans(), second=not stays.second)
+                kept = self._begin_at(key + _NEXT, beside)
+                if kept is not None:
+                    return kept
+            self._remove(key + _NEXT)
+            return self._begin_at(key, wanted)
+
+    def _begin_at(self, key: str, wanted: Record) -> Kept | None:
+        """Open the record ``key`` for an edition; one of another edition is removed."""
+        if not self._make_room(wanted.size, key):
+            return None
+        there = self._load().get(key)
+        if there is not None and not there.is_of(wanted.size, wanted.validator):
+            self._remove(key)
+            there = None
+        record = self._load()[key] = there or wanted
+        return self._use(key, record)
+
+    def _whole_pinned(self, key: str) -> Record | None:
+        """Return the record of a pinned story of which all is there, None if it is not such a one."""
+        record = self._load().get(key)
+        return record if record is not None and record.whole and key in self._pins else None
+
+    def settle(self, key: str) -> None:
+        """Leave out what is there of another edition: the server has the one that is kept."""
+        with self._lock:
+            if key + _NEXT not in self._open:
+                self._remove(key + _NEXT)
 
     def pin(self, url: str, *, pinned: bool) -> None:
         """Never leave the story at ``url`` out, or treat it as any other again.
@@ -259,12 +296,17 @@ class Cache:
                 pins[key] = url
             write_atomically(self._folder / PINS, dump_pins(pins.values()), mode=0o600)
             self._pins = pins
+            if not pinned:
+                self.settle(key)
 
     def pinned(self) -> list[tuple[str, bool]]:
-        """Return the pinned URLs, each with whether all of it is there."""
+        """Return the pinned URLs, each with whether all of it is there, of the newest edition that is known of."""
         with self._lock:
             records = self._load()
-            return [(url, k in records and records[k].whole) for k, url in self._pins.items()]
+            return [
+                (url, k in records and records[k].whole and k + _NEXT not in records)
+                for k, url in self._pins.items()
+            ]
 
     def has_whole(self, key: str) -> bool:
         """Return whether all of a story is there; raises OSError."""
@@ -278,18 +320,31 @@ class Cache:
             return sum(record.spans.total for record in self._load().values())
 
     def drop(self, key: str) -> None:
-        """Leave out what is there of a story that nobody uses; a pinned one is fetched anew."""
+        """Leave out what is there of a story that nobody uses; the whole of a pinned one stays until `begin` has another."""
         with self._lock:
-            if key in self._load() and key not in self._open:
+            if key not in self._open and self._whole_pinned(key) is None:
                 self._remove(key)
 
     def note(self, key: str, record: Record) -> None:
         """Write the record; a part of which all bytes are there becomes a story. Raises OSError."""
         with self._lock:
-            part, whole = self._folder / (key + _PART), self._folder / (key + _WHOLE)
+            part = self._folder / (_stem(key, record) + _PART)
             if record.whole and part.exists():
-                part.replace(whole)
-            write_atomically(self._folder / (key + _RECORD), record.to_bytes(), mode=0o600)
+                part.replace(self.data_file(key, record))
+            is_next = record.whole and key.endswith(_NEXT)
+            name = key.removesuffix(_NEXT) if is_next else key
+            write_atomically(self._folder / (name + _RECORD), record.to_bytes(), mode=0o600)
+            if is_next:
+                self._take_the_place(key, name, record)
+
+    def _take_the_place(self, key: str, name: str, record: Record) -> None:
+        """Leave out the edition before a next one, whose record is at ``name`` by now."""
+        records = self._load()
+        before = records.get(name)
+        records[name] = records.pop(key, record)
+        self._unlink(key + _RECORD)
+        if before is not None and before.second != record.second:
+            self._unlink(self.data_file(name, before).name)
 
     def let_go(self, key: str) -> None:
         """Note that nobody uses the story any more."""
@@ -307,43 +362,47 @@ class Cache:
         return kept
 
     def _make_room(self, size: int, key: str) -> bool:
-        """Leave stories out until ``size`` bytes fit in; return whether they do."""
+        """Leave stories out until ``size`` bytes fit in; return whether they do. None is left out in vain."""
         records = self._load()
-        if size > self.limit:
-            return False
-        self._sweep(sorted(self._stuck))
+        if self._stuck:
+            self._sweep(sorted(self._stuck))
         there = records[key].spans.total if key in records else 0
-        used = {key, *self._open, *self._pins}
+        pinned = {*self._pins, *(pin + _NEXT for pin in self._pins)}
+        used = {key, *self._open, *pinned}
         idle = [other for other in records if other not in used]
         idle.sort(key=lambda k: records[k].used, reverse=True)
-        while not self._fits(size, there, key):
-            if not idle:
-                return False
+        if not self._fits(size, there, key, frozenset(idle)):
+            return False
+        while idle and not self._fits(size, there, key):
             self._remove(idle.pop())
-        return True
+        return self._fits(size, there, key)
 
-    def _fits(self, size: int, there: int, key: str) -> bool:
+    def _fits(self, size: int, there: int, key: str, without: frozenset[str] = frozenset()) -> bool:
+        """Return whether a story fits in beside the others, but for those that are left out."""
         records = self._load()
         # Of those that are being fetched all bytes count.
         used = sum(
             record.size if other in self._open else record.spans.total
             for other, record in records.items()
-            if other != key
+            if other != key and other not in without
         )
         used += sum(self._size_of(name) for name in self._stuck)
         disk = os.statvfs(self._folder)
-        free = disk.f_bavail * disk.f_frsize
+        free = disk.f_bavail * disk.f_frsize + sum(records[each].spans.total for each in without)
         return (
             used + size <= self.limit
             and free - (size - there) >= self._free_floor
-            and len(records) < ENTRIES_LIMIT
+            and len(records) - len(without) < ENTRIES_LIMIT
         )
 
     def _remove(self, key: str) -> None:
-        self._load().pop(key, None)
+        record = self._load().pop(key, None)
+        if record is None:
+            return
         # The record first: bytes without one are left out at the next start.
-        for ending in (_RECORD, _PART, _WHOLE):
-            self._unlink(key + ending)
+        self._unlink(key + _RECORD)
+        for ending in (_PART, _WHOLE):
+            self._unlink(_stem(key, record) + ending)
 
     def _unlink(self, name: str) -> None:
         """Remove a file; a disk that does not let it go is asked again before there is room for another story."""
@@ -374,8 +433,22 @@ class Cache:
                 record = self._read(key)
                 if record is not None:
                     records[key] = record
+        for key in [key for key in records if key.endswith(_NEXT)]:
+            self._load_next(key)
         self._sweep(names)
         return records
+
+    def _load_next(self, key: str) -> None:
+        """Take a next edition for what it is after a cut: the one that is kept by now, or that of a story whose whole one was damaged."""
+        records, name = self._load(), key.removesuffix(_NEXT)
+        record, whole = records[key], records.get(name)
+        if whole is not None and whole.second == record.second:
+            del records[key]
+        elif whole is None:
+            del records[key]
+            with contextlib.suppress(OSError):  # else it is fetched again
+                write_atomically(self._folder / (name + _RECORD), record.to_bytes(), mode=0o600)
+                records[name] = record
 
     def _read(self, key: str) -> Record | None:
         try:
@@ -400,7 +473,7 @@ class Cache:
     def _check(self, key: str, record: Record) -> None:
         """Raise OSError if bytes are missing that the record says are there."""
         path = self.data_file(key, record)
-        part = self._folder / (key + _PART)
+        part = self._folder / (_stem(key, record) + _PART)
         if record.whole and not path.exists() and part.exists():
             part.replace(path)  # the power went between the two
             fsync_path(self._folder)
@@ -409,14 +482,16 @@ class Cache:
 
     def _sweep(self, names: Iterable[str]) -> None:
         """Remove files that no record stands for: of crashes, of damaged records, and what the disk did not let go before."""
+        records = (self._records or {}).items()
+        used = {PINS, *(key + _RECORD for key, _ in records)}
+        used |= {self.data_file(key, record).name for key, record in records}
         for name in names:
-            key, _, ending = name.rpartition(".")
-            record = (self._records or {}).get(key)
-            used = name == PINS or (
-                record is not None
-                and (f".{ending}" == _RECORD or name == self.data_file(key, record).name)
-            )
-            if used:
+            if name in used:
                 self._stuck.discard(name)
             else:
                 self._unlink(name)
+
+
+def _stem(key: str, record: Record) -> str:
+    """Return the name of the file with a record's bytes, without its ending."""
+    return key.removesuffix(_NEXT) + (_SECOND if record.second else "")

@@ -213,11 +213,16 @@ class Online:
             return Found(await self._serve(key, target, kept.facts, kept.store))
         try:
             return await self._read(key, target, await self._upstream.open(target))
-        except AddressError as error:
-            _log.info("play: %s", error.detail)
+        except (RefusedError, UnavailableError) as error:
+            kept = await self._find_before(target, key) if _is_away(error) else None
+            if kept is not None:
+                _log.info("play: %s: the edition before plays: %s", target.shown, error)
+                return Found(await self._serve(key, target, kept.facts, kept.store))
+            if isinstance(error, AddressError):
+                _log.info("play: %s", error.detail)
+            if isinstance(error, UnavailableError):  # of one title; the next one may play
+                raise RefusedError(str(error)) from error
             raise
-        except UnavailableError as error:  # of one title; the next one may play
-            raise RefusedError(str(error)) from error
 
     async def _read(self, key: str, target: Target, response: Response) -> Found:
         """Find out what ``response`` is, and go on with it."""
@@ -253,8 +258,12 @@ class Online:
             await story.close()
             raise
 
-    async def _find_kept(self, target: Target, key: str) -> _KeptStory | None:
-        """Return the story that is kept, unless the server has another one by now."""
+    async def _find_before(self, target: Target, key: str) -> _KeptStory | None:
+        """Return the whole story that stays, as it is pinned, though the server has said that it has another one."""
+        return await self._find_kept(target, key, asks=False) if await self._is_there(key) else None
+
+    async def _find_kept(self, target: Target, key: str, *, asks: bool = True) -> _KeptStory | None:
+        """Return the story that is kept, unless its server, which is asked if ``asks``, has another one by now."""
         try:
             store = await opened(self._cache.find, key)
         except OSError as error:
@@ -265,7 +274,10 @@ class Online:
         record = store.record
         facts = Facts(target, record.content_type, record.size, True, record.validator)
         try:
-            if not await self._is_other(target, facts) and store.run(0):
+            is_other = await self._is_other(target, facts) if asks else None
+            if not is_other and store.run(0):
+                if is_other is False and store.is_outdated:
+                    await on_disk(self._cache.settle, key)
                 return _KeptStory(facts, store)
         except BaseException:
             await store.close()
@@ -274,13 +286,13 @@ class Online:
         await on_disk(self._cache.drop, key)
         return None
 
-    async def _is_other(self, target: Target, facts: Facts) -> bool:
-        """Return whether the server says that it has another story; without an answer it has not."""
+    async def _is_other(self, target: Target, facts: Facts) -> bool | None:
+        """Return whether the server says that it has another story; None: it does not answer."""
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 now = await self._upstream.check(target)
         except (ResourceError, TimeoutError):
-            return False
+            return None
         other_size = now.size is not None and now.size != facts.size
         other_mark = bool(now.validator and facts.validator) and now.validator != facts.validator
         return other_size or other_mark
@@ -329,11 +341,12 @@ class _KeptStory:
     store: Store
 
 
-def _is_away(error: RefusedError | TimeoutError) -> bool:
-    """Return whether a list does not come for its server's or the network's sake; one that is gone, or another thing now, is not that."""
+def _is_away(error: ResourceError | TimeoutError) -> bool:
+    """Return whether something does not come for its server's or the network's sake; what is gone, or another thing now, is not that."""
     if isinstance(error, StatusError):
         return error.status >= 500 or error.status == 429
-    return isinstance(error, AddressError | TimeoutError) or isinstance(error.__cause__, CutError)
+    away = AddressError | UnavailableError | TimeoutError
+    return isinstance(error, away) or isinstance(error.__cause__, CutError)
 
 
 async def _with_head(store: OnDisk, head: bytes) -> Store:

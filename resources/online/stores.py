@@ -110,6 +110,8 @@ class OnDisk:
         self._kept = kept
         self.record = kept.record
         """What is told of it."""
+        self.is_outdated = kept.is_outdated
+        """Whether another edition was being fetched when it was opened."""
 
     def run(self, at: int) -> int:
         """Return how many bytes there are from ``at`` on without a gap."""

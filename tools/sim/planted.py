@@ -156,7 +156,7 @@ PLANTS = (
     Plant("a kept story is not synced before its record", "resources.online.cache", "                os.fsync(copy)\n", "                pass\n", "seeds"),
     Plant("a story that breaks off is kept as a whole one", "resources.online.cache", "        return 0 < self.size <= self.spans.run(0)", "        return 0 < self.size and bool(self.spans.total)", "seeds"),
     Plant("what is kept of stories has no bound", "resources.online.cache", "            used + size <= self.limit\n", "            used + size <= 1000 * self.limit\n", "seeds"),
-    Plant("a kept story wants the network", "resources.online.online", "        except (ResourceError, TimeoutError):\n            return False\n", "        except (ResourceError, TimeoutError):\n            return True\n", "seeds"),
+    Plant("a kept story wants the network", "resources.online.online", "        except (ResourceError, TimeoutError):\n            return None\n", "        except (ResourceError, TimeoutError):\n            return True\n", "seeds"),
     Plant("a story goes on at another place than where it broke off", "resources.online.story", "        return response, response.start if is_story else at", "        return response, max(0, at - 64)", "seeds"),
     Plant("a record that is damaged ends the agent", "resources.record", "        except (OSError, WireError) as error:\n", "        except OSError as error:\n", "seeds"),
     Plant("a damaged record takes the one beside it along", "resources.record", "        except (OSError, WireError) as error:\n", "        except (OSError, WireError) as error:\n            __import__('pathlib').Path(self._path).with_name('child_lock.json').unlink(missing_ok=True)\n", "seeds"),

@@ -128,6 +128,12 @@ class Told:
     size: int
     edition: int
     spans: tuple[tuple[int, int], ...]
+    second: bool = False
+    """Whether its bytes are in the second of two files, whose name has a letter more."""
+
+    def file(self, folder: Path, key: str, ending: str) -> Path:
+        """Return the file with its bytes."""
+        return folder / f"{key}{'b' if self.second else ''}.{ending}"
 
 
 def read(folder: Path, key: str) -> Told | None:
@@ -136,13 +142,14 @@ def read(folder: Path, key: str) -> Told | None:
         told = json.loads((folder / f"{key}.json").read_bytes())
         mark = told["validator"].strip('"').rpartition("-")[2]
         edition = int(mark) if mark else 0  # the server did not say
-        return Told(told["size"], edition, tuple((first, end) for first, end in told["spans"]))
+        spans = tuple((first, end) for first, end in told["spans"])
+        return Told(told["size"], edition, spans, second=told.get("second", False))
     return None
 
 
 def fault_of(folder: Path, key: str, name: str, told: Told) -> str:
     """Return what is wrong with a kept story; "" without a fault."""
-    story, part = folder / f"{key}.story", folder / f"{key}.part"
+    story, part = (told.file(folder, key, ending) for ending in ("story", "part"))
     if not told.edition and (edition := _labelled(story) or _labelled(part)):
         told = replace(told, edition=edition)
     body, is_whole = body_of(name, told.edition or 1), told.spans == ((0, told.size),)
@@ -172,8 +179,11 @@ def kept_whole(machine: Machine, name: str) -> Told | None:
     """Return what is told of a story of which all is on the machine's card; None: not all of it is."""
     folder = machine.state / FOLDER.strip("/")
     key = next(key for key, each in KEYS.items() if each == name)
-    told, is_there = read(folder, key), (folder / f"{key}.story").exists()
-    return told if told is not None and is_there and told.spans == ((0, told.size),) else None
+    told = read(folder, key)
+    is_whole = told is not None and told.spans == ((0, told.size),)
+    return (
+        told if told is not None and is_whole and told.file(folder, key, "story").exists() else None
+    )
 
 
 def order_story(world: World, name: str) -> None:

@@ -69,6 +69,83 @@ async def test_a_kept_story_that_the_server_has_anew_is_fetched_anew(tmp_path: P
         assert len(site.firsts("/a.mp3")) == 2
 
 
+async def test_a_pinned_story_of_which_another_edition_breaks_off_plays_without_its_server(
+    tmp_path: Path,
+) -> None:
+    page = Page()
+    async with Site(a_mp3=page).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            await served.keep(url, pinned=True)
+            await served.fetch_pinned()
+        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [20_000, -1, -1, -1, -1, -1]
+        site.asked.clear()
+        async with online(tmp_path) as served:
+            queue = await served.open(url)
+            assert await play(served, queue.tracks[0]) == page.body[:20_000]
+    async with online(tmp_path) as served:  # the server is away
+        assert await play(served, queue.tracks[0]) == SOUND
+
+
+async def test_the_next_edition_of_a_pinned_story_is_fetched_and_then_plays(tmp_path: Path) -> None:
+    page = Page()
+    async with Site(a_mp3=page).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            await served.keep(url, pinned=True)
+            await served.fetch_pinned()
+        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [20_000, -1, -1, -1, -1, -1]
+        site.asked.clear()
+        async with online(tmp_path) as served:
+            await play(served, (await served.open(url)).tracks[0])
+        page.cuts = []
+        async with online(tmp_path) as served:
+            assert served._cache.pinned() == [(url, False)]
+            await served.fetch_pinned()
+            assert served._cache.pinned() == [(url, True)]
+    async with online(tmp_path) as served:
+        assert await play(served, Track("a", url)) == page.body
+
+
+async def test_a_pinned_story_whose_next_edition_cannot_be_opened_plays_as_it_was(
+    tmp_path: Path,
+) -> None:
+    page = Page()
+    async with Site(a_mp3=page).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            await served.keep(url, pinned=True)
+            await served.fetch_pinned()
+        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [-1] * 20
+        site.asked.clear()
+        async with online(tmp_path) as served:
+            assert await play(served, Track("a", url)) == SOUND
+            await served.keep(url, pinned=False)
+        async with online(tmp_path) as served:
+            with pytest.raises(
+                RefusedError, match="503"
+            ):  # as any other: it is left out for what the server has
+                await served.source_for(Track("a", url))
+
+
+async def test_an_edition_that_was_taken_back_is_not_fetched(tmp_path: Path) -> None:
+    page = Page()
+    async with Site(a_mp3=page).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            await served.keep(url, pinned=True)
+            await served.fetch_pinned()
+        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [20_000, -1, -1, -1, -1, -1]
+        site.asked.clear()
+        async with online(tmp_path) as served:
+            await play(served, Track("a", url))
+        page.body, page.etag, page.cuts = SOUND, '"1"', []
+        async with online(tmp_path) as served:
+            await served.fetch_pinned()
+            assert served._cache.pinned() == [(url, True)]
+            assert served._cache.total() == len(SOUND)
+
+
 async def test_a_slow_server_does_not_keep_a_kept_story_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
