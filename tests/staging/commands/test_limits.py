@@ -113,6 +113,11 @@ def test_each_option_that_is_a_number_is_one_of_these_and_takes_its_own_default(
             assert action.type(str(action.default)) == action.default, action.option_strings
 
 
+def test_a_cloud_that_is_told_nothing_serves_at_the_ports_of_docs_staging() -> None:
+    options = cli.build_parser().parse_args(["serve"])
+    assert (options.api_port, options.device_port, options.voice_days) == (8080, 9001, 30)
+
+
 @pytest.mark.parametrize(("words", "low", "high", "says"), RUN)
 def test_so_do_numbers_that_a_command_judges(
     data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,

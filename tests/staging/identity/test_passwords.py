@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from staging.identity import passwords
@@ -13,6 +15,8 @@ PASSWORD = "correct horse"
 def test_passwords() -> None:
     hashed = passwords.hash_password(PASSWORD)
     assert hashed.startswith("scrypt$16384$8$5$")
+    salt, digest = (base64.b64decode(part) for part in hashed.split("$")[-2:])
+    assert (len(salt), len(digest)) == (16, 32)
     assert PASSWORD not in hashed
     assert hashed != passwords.hash_password(PASSWORD)
     assert passwords.matches(PASSWORD, hashed)

@@ -9,9 +9,10 @@ from staging.recognition.clean import SIZE, cleaned
 numpy = pytest.importorskip("numpy", reason="numpy is missing: pip install . './cloud[asr]'")
 
 
-def test_steady_noise_is_weaker_and_what_stands_out_stays() -> None:
+@pytest.mark.parametrize("loudness", [0.3, 0.05])
+def test_steady_noise_is_weaker_and_what_stands_out_stays(loudness: float) -> None:
     noise = numpy.random.default_rng(1).normal(0, 0.02, 32000)
-    tone = numpy.sin(numpy.arange(8000) * 0.3) * 0.3
+    tone = numpy.sin(numpy.arange(8000) * 0.3) * loudness
     sound = noise.copy()
     sound[12000:20000] += tone
     clean = cleaned(sound)

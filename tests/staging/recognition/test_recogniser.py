@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,21 @@ async def test_a_start_that_fails_is_not_tried_again_at_once(
     with pytest.raises(RecogniserError, match=message):
         await made.hear(SOUND)
     assert not runs(made)
+
+
+async def test_one_that_never_starts_is_tried_after_2_s_and_at_last_every_five_minutes(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    made = Recogniser(tmp_path, command=(str(tmp_path / "none"),), clock=clock)
+    for longest in (2, 4, 8, 16, 32, 64, 128, 256, 300, 300):
+        with pytest.raises(RecogniserError, match="does not start"):
+            await made.hear(SOUND)
+        with pytest.raises(RecogniserError, match="next try in") as refused:
+            await made.hear(SOUND)
+        wait = float(re.findall(r"next try in (\S+) s", str(refused.value))[0])
+        assert longest / 2 - 1 <= wait <= longest + 1  # chance takes up to half of it away
+        clock.now += longest
 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:

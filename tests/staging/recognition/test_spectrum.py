@@ -49,3 +49,10 @@ def test_the_input_is_as_wide_as_wanted_and_nothing_follows_the_sound() -> None:
 
 def test_silence_is_no_error() -> None:
     assert numpy.isfinite(log_mel(powers(numpy.zeros(RATE)), numpy.ones((80, 201)), 200)).all()
+
+
+def test_the_numbers_are_those_that_whisper_was_trained_with() -> None:
+    """Powers of ten, none more than 8 below the loudest, plus 4, over 4: OpenAI's `log_mel_spectrogram`."""
+    power = numpy.array([[1e4, 1.0, 1e-3, 1e-9]])
+    ready = log_mel(power, numpy.ones((1, 1)), 4)
+    assert ready[0].tolist() == pytest.approx([2.0, 1.0, 0.25, 0.0], abs=1e-6)
