@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from staging.recognition.candidates import (
@@ -9,7 +11,6 @@ from staging.recognition.candidates import (
     LEADS,
     NOT_WANTED,
     SENTENCES,
-    TITLES_LED,
     candidate,
     heard_sounds,
     shortlist,
@@ -24,6 +25,7 @@ from staging.recognition.titles import TitleIndex
 NEGATED_MAX = 3
 SENTENCES_MAX = 26
 TITLES_MAX = 14
+TITLES_LED = 8
 
 needs_pinyin = pytest.mark.skipif(
     not has_pinyin(), reason="pypinyin is missing: pip install . './cloud[asr]'"
@@ -62,6 +64,23 @@ def test_their_number_is_bounded_and_short_words_are_always_there() -> None:
     assert len(found) <= SENTENCES_MAX + len(ALWAYS) + negated + TITLES_MAX + TITLES_LED * 2
     assert [each.distance for each in found] == sorted(each.distance for each in found)
     assert len({each.phrase for each in found}) == len(found)
+
+
+@needs_pinyin
+def test_the_fourteen_nearest_titles_are_there_and_the_eight_nearest_with_other_words_before() -> (
+    None
+):
+    index = TitleIndex([f"第{n}个故事{n % 7}号" for n in range(500)])
+    found = shortlist(heard("播放第三个故事"), index)
+    titles = Counter(each.intent.title for each in found if each.intent.action is Action.PLAY)
+    assert len(titles) == TITLES_MAX
+    assert sum(count > 1 for count in titles.values()) == TITLES_LED
+
+
+def test_three_commands_have_their_negations_beside_them() -> None:
+    found = shortlist(heard("播放第三个故事"), None)
+    negated = [each for each in found if each.intent.action is Action.NOTHING]
+    assert len(negated) == NEGATED_MAX * len(NOT_WANTED)
 
 
 @needs_pinyin
