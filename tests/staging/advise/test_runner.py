@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from staging.advise import catalogue
 from staging.advise.bench import AbsentError
 from staging.advise.cases.model import Case
+from staging.advise.lab import Lab
 from staging.advise.record import Known, Trace
 from staging.advise.runner import Runner
 from tests.moved_clock import Since
@@ -118,3 +120,28 @@ def test_a_device_that_was_absent_twice_is_waited_for_no_more_unless_somebody_re
         "" if comes_back else "the device does not come any more",
     ]
     assert lab.hands == ["restart"]
+
+
+@pytest.mark.parametrize(
+    ("waited", "lived", "left"),
+    [(7.9, 5.0, None), (8.0, 5.0, 27.0), (60.0, 31.0, 1.0), (8.0, 32.0, 0.0)],
+)
+async def test_a_device_whose_wait_has_grown_to_8_s_is_left_alone_until_it_was_there_for_32_s(
+    waited: float, lived: float, left: float | None
+) -> None:
+    """Ours forgets its waits after half a minute."""
+    asked: list[float] = []
+
+    async def wait_ended(seconds: float) -> None:
+        asked.append(seconds)
+
+    bench: Any = SimpleNamespace(now=lambda: 1000.0)
+    lab = Lab(bench, Known(UUID, TOKEN))
+    line = SimpleNamespace(seen=SimpleNamespace(opened=1000.0 - lived))
+    peer: Any = SimpleNamespace(ended=asyncio.Event(), line=line, wait_ended=wait_ended)
+    lab._peer, lab._patience = peer, waited
+    assert lab.restless == (left is not None and left > 0)
+    await lab.calm()
+    assert asked == ([] if left is None else [left])
+    await lab.calm()  # once
+    assert len(asked) <= 1

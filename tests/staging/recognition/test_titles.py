@@ -42,6 +42,45 @@ def test_titles_that_only_sound_alike(heard: str, title: str) -> None:
     assert match.score < 0.35
 
 
+def of_ten(wrong: int) -> str:
+    """Return a title of ten letters of which so many are others."""
+    return "x" * wrong + "abcdefghij"[wrong:]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [(0, "played"), (1, "played"), (2, "offered"), (3, "offered"), (4, "nothing")],
+)
+def test_a_title_alone_is_played_up_to_12_wrong_of_a_hundred_and_offered_up_to_30(
+    wrong: int, what: str
+) -> None:
+    index = TitleIndex(["abcdefghij"])
+    if what == "offered":
+        with pytest.raises(NoTitleError, match="may be the title abcdefghij"):
+            index.alone(of_ten(wrong))
+    else:
+        match = index.alone(of_ten(wrong))
+        assert (match is not None) == (what == "played")
+
+
+@pytest.mark.parametrize(
+    ("heard", "is_offered"),
+    [
+        ("abcd", True),  # two fifths of it
+        ("abc", False),
+        ("cdefg", True),
+        ("cdefx", False),  # a fifth of what is said is wrong
+    ],
+)
+def test_a_part_alone_is_offered_if_it_is_enough_and_right(heard: str, *, is_offered: bool) -> None:
+    index = TitleIndex(["abcdefghij"])
+    if is_offered:
+        with pytest.raises(NoTitleError, match="may be the title"):
+            index.alone(heard)
+    else:
+        assert index.alone(heard) is None
+
+
 @pytest.mark.parametrize("heard", ["今天天气", "星期天", "myflox歌详语", "卡", ""])
 def test_nothing_near_enough(heard: str) -> None:
     with pytest.raises(NoTitleError, match="no title sounds like"):
