@@ -16,8 +16,8 @@ import pytest
 
 from staging.bench.bench import Bench
 from staging.identity.rights import Role
-from staging.store import Database, devices, presence
-from staging.store.models import Binding, Device
+from staging.store import Database, devices, presence, releases
+from staging.store.models import Binding, Device, OtaTask
 from staging.store.presence import Change
 from staging.times import now_ms
 from staging.wirelog.export import read
@@ -152,6 +152,33 @@ async def test_a_life_is_paged_and_downloaded_with_who_did_what(owned: Owned) ->
     file = (await owned.client.get(owned.path("/life.jsonl"))).text
     kinds = [json.loads(line)["kind"] for line in file.splitlines()]
     assert kinds[-4:] == ["offline", "online", "offline", "online"]
+
+
+async def test_past_updates_come_ten_at_a_time_the_newest_first(owned: Owned) -> None:
+    target = releases.Target("p", 1, "0" * 32, "0" * 64)
+
+    def make(session: Any) -> list[int]:
+        package = releases.add_package(session, "1.1", target, "", 0)
+        made = [
+            OtaTask(
+                device_id=owned.device.id, package_id=package.id, status="FAILED", create_time=2000 + n,
+                update_time=2000 + n,
+            )
+            for n in range(23)
+        ]  # fmt: skip
+        session.add_all(made)
+        session.flush()
+        return [task.id for task in made]
+
+    made = owned.bare.database.call(make)[::-1]
+    pages, rest = [], ""
+    while True:
+        page = await owned.get(f"/updates{rest}")
+        pages.append([task["id"] for task in page["updates"]])
+        if page["next"] is None:
+            break
+        rest = f"?before={page['next']}"
+    assert pages == [made[:10], made[10:20], made[20:]]
 
 
 async def test_a_diagnosis_of_a_machine_that_is_not_there_is_refused(owned: Owned) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Integer, bindparam, func, select
+from sqlalchemy import Integer, bindparam, func, make_url, select
 
 from staging.errors import StoreBusyError
 from staging.store import Database, devices, engine, lookups
@@ -62,6 +63,25 @@ async def test_a_look_up_that_takes_long_goes_to_a_thread(
     monkeypatch.setattr(database, "read", read)
     assert await database.find(SLOW, low=0) == (30,)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("rows", "is_here"), [(1_000, True), (50_000, False)])
+async def test_the_event_loop_works_for_two_milliseconds_at_most(
+    tmp_path: Path, rows: int, *, is_here: bool
+) -> None:
+    """A row of this count takes some ten steps of SQLite's machine, of which 100,000 are too many."""
+    sqlite3.connect(tmp_path / "x.sqlite").close()
+    lookup: Any = SimpleNamespace(
+        sqlite="WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < :rows)"
+        " SELECT count(*) FROM c"
+    )
+    reader = SqliteReader(make_url(f"sqlite:///{tmp_path / 'x.sqlite'}"))
+    if is_here:
+        assert await reader.find(lookup, {"rows": rows}) == (rows,)
+    else:
+        with pytest.raises(NotHereError):
+            await reader.find(lookup, {"rows": rows})
+    await reader.close()
 
 
 @pytest.mark.one_database
