@@ -214,3 +214,26 @@ def test_a_page_that_needs_the_open_apis_description_says_that_the_cloud_is_away
         inside.see("main", "The cloud cannot be reached")
     finally:
         inside.cdp("Network.setBlockedURLs", urls=[])
+
+
+# What the page asks from now on is answered with this, or never.
+ANSWER_WITH = """
+  const [body] = arguments;
+  const real = window.fetch;
+  window.fetch = (url, options) => url.endsWith("/session") ? real(url, options)
+    : body === null ? new Promise(() => {}) : Promise.resolve(new Response(body, { status: 200 }));"""
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [(None, "Loading…"), ("{}", "The page failed: reload it")],
+    ids=["none", "another form"],
+)
+def test_a_page_says_that_it_waits_and_that_an_answer_has_another_form(
+    inside: Page, body: str | None, told: str
+) -> None:
+    inside.open("/console/me")
+    inside.get(".tabs")
+    inside.js(ANSWER_WITH, body)
+    inside.click(".tabs a[href='/console/accounts']")
+    inside.see("main", told)

@@ -37,6 +37,8 @@ export function t(key, values = {}) {
 
 /** Return an error's text: that of its code if it has one, otherwise the cloud's or the device's message. */
 export function errorText(error) {
+  // Of the page itself: an answer in another form than it knows, as of a cloud that is newer than the page.
+  if (error instanceof TypeError || error instanceof ReferenceError) return t("error.page", { detail: error.message });
   const key = `error.${error.code}`;
   // A package's detail is in the words of the release tool, which are the cloud's.
   if (key in WORDS) return t(key, error.values?.detail ? { ...error.values, detail: refusalText(error.values.detail) } : error.values);

@@ -26,6 +26,8 @@ const ROUTES = [
 // Pages with a stream learn from it that the session has ended; the others ask.
 const WITH_STREAM = new Set(["devices", "versions"]);
 const CHECK_MS = 2500;
+// Milliseconds after which a page that has nothing to show yet says so.
+const SLOW_MS = 400;
 const root = document.getElementById("app");
 let user = null;
 let shownTab = null;
@@ -53,6 +55,9 @@ async function render({ focus = false } = {}) {
   const { root: outer, main } = frame(user, tab, context);
   put(root, outer);
   title(t(tab ?? "notFound"));
+  const slow = setTimeout(() => {
+    if (mine === shown && main.firstChild === null) put(main, h("p", { class: "soft", role: "status" }, t("loading")));
+  }, SLOW_MS);
   try {
     if (load === null) put(main, h("h1", { tabindex: "-1" }, t("notFound")));
     else {
@@ -61,6 +66,8 @@ async function render({ focus = false } = {}) {
     }
   } catch (error) {
     if (mine === shown) showFailure(main, tab, error);
+  } finally {
+    clearTimeout(slow);
   }
   if (focus && mine === shown) main.querySelector("h1")?.focus();
 }

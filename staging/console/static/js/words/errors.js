@@ -18,6 +18,7 @@ words({
   "error.413": ["文件太大，或测试云的磁盘空间不够", "The file is too large, or the cloud's disk is too full for it"],
   "error.bug": ["测试云出错，请看它的日志", "The cloud failed; see its log"],
   "error.network": ["连接不上测试云，请重试", "The cloud cannot be reached: try again"],
+  "error.page": ["页面出错，请刷新；若仍出错，请告诉测试云的管理者（{detail}）", "The page failed: reload it, and tell whoever runs this cloud if it fails again ({detail})"],
   "error.foreign": ["回答的不是测试云，而是中间的代理或网络的登录页。登录网络后再试", "What answers is not the cloud but a proxy, or the network's log-in page. Log in to the network and try again"],
   "error.login_failed": ["用户名或密码错误", "Wrong name or password"],
   "error.throttled": ["失败次数过多，请过几分钟再试", "Too many failed tries; wait some minutes"],
