@@ -9,6 +9,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -277,3 +278,16 @@ def test_another_python_that_is_named_makes_another_venv(box: Box) -> None:
 def test_a_word_that_is_no_step_is_refused(box: Box) -> None:
     done = box.run("all")
     assert (done.returncode, done.stderr) == (2, "setup: got all, expected run or test\n")
+
+
+def test_lint_leaves_out_what_the_set_up_brings_in_a_tree_that_is_no_clone(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for place in ("wire/ours.py", "build/asr/of_a_package.py"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).touch()
+    words = [sys.executable, "-m", "ruff", "check", "--show-files", "."]
+    found = subprocess.run(
+        words, cwd=tmp_path, check=True, capture_output=True, text=True, timeout=60
+    ).stdout
+    assert "ours.py" in found
+    assert "of_a_package.py" not in found
