@@ -40,7 +40,7 @@ from staging.store.lookups import (
 from staging.store.mark import State, StoreMark
 from staging.store.outage import Outage
 from staging.store.pipeline import PostgresqlReader
-from staging.store.unopened import unopened
+from staging.store.unopened import unopened, without_room
 
 READ_THREADS = 4
 # The maximum number of waiting reads: a second or two of look-ups.
@@ -94,7 +94,7 @@ class Database:
         except SQLAlchemyError as error:
             self._reader.dispose()
             self._writer.dispose()
-            raise unopened(self.shown, error) from error
+            raise without_room(url, error) or unopened(self.shown, error) from error
         self._quick: Reader | None = None
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="store-read")
         self._reading = 0

@@ -1,15 +1,20 @@
-"""What a PostgreSQL says that cannot be opened or written, and what to do about it.
+"""What a database says that cannot be opened or written, and what to do about it.
 
-The driver's texts are matched, as they come before there is a code: where the server speaks another language, its own
-text stands alone.
+A PostgreSQL's driver's texts are matched, as they come before there is a code: where the server speaks another language, its
+own text stands alone.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError, StoreFaultError
-from staging.store import engine
+from staging.store import engine, room
+from staging.store.engine import Trouble
+from staging.store.place import log_of
 
 _OPTION = "--database"
 # Parts of the text; what to do, in Chinese and English. The first that fits counts.
@@ -54,3 +59,27 @@ def unopened(shown: str, error: SQLAlchemyError) -> StagingError:
         if any(part in text for part in parts):
             return StoreFaultError(f"{shown}：{text}；{zh}", f"{shown}: {text}; {en}")
     return StagingError(f"{shown}: {text}")
+
+
+def without_room(url: URL, error: SQLAlchemyError) -> StoreFaultError | None:
+    """Return the error for a SQLite file whose log cannot be read, as its disk has no room for the log's index; None: it is another.
+
+    What was written last is in the log: without it the file would be opened as it was minutes or days ago.
+    """
+    path, text = Path(str(url.database)), engine.reason(error)
+    log = log_of(path, "-wal")
+    is_file = url.get_backend_name() == engine.SQLITE
+    if not is_file or engine.trouble_of(error) is not Trouble.FULL or not log.exists():
+        return None
+    left, to_do, must = room.left(path.parent), "腾出空间", "free space on the disk"
+    if room.is_read_only(path.parent):
+        left, to_do, must = (
+            "its disk is read-only",
+            "把磁盘挂载为可写",
+            "mount the disk for writing",
+        )
+    return StoreFaultError(
+        f"{path}：{text}（{left}）；最后写入的在日志 {log.name} 里，没有空间建索引就读不了它，什么都没有丢：请{to_do}再启动",
+        f"{path}: {text} ({left}); what was written last is in its log {log.name}, which cannot be read without room for an "
+        f"index, and nothing is lost: {must} and start again",
+    )

@@ -1,7 +1,10 @@
-"""What is told of a PostgreSQL that cannot be opened or written: what it says, and what to do."""
+"""What is told of a database that cannot be opened or written: what it says, and what to do."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from staging.errors import StagingError, StoreFaultError
-from staging.store import Database
+from staging.store import Database, devices
 from staging.store.engine import locate, migrating_engine
 from staging.store.unopened import unopened
 from tools.postgresql import PostgresServer
@@ -61,3 +64,55 @@ def test_an_error_is_told_once(postgres: PostgresServer, caplog: pytest.LogCaptu
             connection.execute(text("INSERT INTO one VALUES (:a)"), [{"a": 1}] * 2000)
     made.dispose()
     assert caplog.records == []
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if subprocess.run(made, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs takes root")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+UUID = "0083000000000a"
+
+
+def fill(disk: Path) -> Path:
+    """Leave no byte of it."""
+    path = disk / "rest"
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 16, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+    return path
+
+
+def test_a_log_without_room_for_its_index_is_told_with_what_to_do(
+    disk: Path, tmp_path: Path
+) -> None:
+    path, log = disk / "cloud.sqlite", disk / "cloud.sqlite-wal"
+    database = Database(tmp_path / "cloud.sqlite")
+    database.call(devices.add, UUID, 1, version=0)
+    for each in (path, log):  # as a power cut may leave them: without the index
+        each.write_bytes((tmp_path / each.name).read_bytes())
+    database.close()
+    before = path.read_bytes(), log.read_bytes()
+    rest = fill(disk)
+    with pytest.raises(StoreFaultError) as told:
+        Database(path)
+    assert "(0 bytes are free); what was written last is in its log cloud.sqlite-wal" in str(
+        told.value
+    )
+    assert str(told.value).endswith("nothing is lost: free space on the disk and start again")
+    assert "cloud.sqlite-wal" in told.value.zh
+    assert told.value.zh.endswith("请腾出空间再启动")
+    assert (path.read_bytes(), log.read_bytes()) == before
+    rest.unlink()
+    database = Database(path)
+    assert database.call(devices.get, UUID).uuid == UUID
+    database.close()
