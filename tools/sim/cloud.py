@@ -45,6 +45,7 @@ from staging.store.retention import REPORT_DAYS
 from staging.store.voice_keys import VoiceKeys
 from staging.times import now_ms
 from tools.sim import paces
+from tools.sim.aging import Ages, set_ages, watch_fleet
 from tools.sim.broker_process import DEVICES_PORT, BrokerProcess
 from tools.sim.calls import Mount, bury, lay_out
 from tools.sim.clock import START
@@ -134,6 +135,7 @@ class Cloud:
         on.calls.mounts.append(self.mount)
         self.folder = folder
         self.terms: Terms | None = None
+        self.ages: Ages | None = None
         self.mount = lay_out(on.calls, self.mount, template.files)
         self.life: Life | None = None
         self.database: Database | None = None
@@ -153,6 +155,8 @@ class Cloud:
         self.second: SecondWorker | None = None
         """Its other process, where it has one."""
         self._turn = 0
+        self.stays_full = False
+        """Whether its disk is full still when its power comes back."""
         self.looks = False
         """Whether it opens its store as the server does, with all its looks and marks."""
         self.prune_watch: PruneWatch | None = None
@@ -216,7 +220,7 @@ class Cloud:
                 self._gone(life, power=False)
                 self._later(REFUSED_SECONDS, self.put_back)
             elif not life.dead and isinstance(error, StagingError) and self._has_no_index():
-                self.on.note(f"cloud: does not start: {error}"[-160:])
+                self.files.refuse_for_room(str(error))
                 self._gone(life, power=False)
                 self._later(REFUSED_SECONDS, self.start)  # by its unit
             elif not life.dead:
@@ -264,18 +268,22 @@ class Cloud:
         self.mount = lay_out(self.on.calls, self.mount, left)
         self._later(RESTART_SECONDS, self.start)
 
-    def keep_short(self, terms: Terms | None, count: Callable[[str], None]) -> None:
-        """Prune by ``terms`` from the next start on."""
-        self.terms, self._count = terms, count
+    def keep_short(
+        self, terms: Terms | None, count: Callable[[str], None], ages: Ages | None = None
+    ) -> None:
+        """Prune by ``terms`` and ``ages`` from the next start on."""
+        self.terms, self._count, self.ages = terms, count, ages
         set_terms(terms)
+        set_ages(ages)
         if terms is not None:
-            self.prune_watch, self.quotas = PruneWatch(terms), QuotaWatch(self.on.loop.time)
+            self.prune_watch, self.quotas = PruneWatch(terms, ages), QuotaWatch(self.on.loop.time)
             self.prune_watch.voice_goes = self.voice is not None
 
     @property
     def prune_faults(self) -> list[str]:
         """What is gone that was to be kept, is kept that was to go, or was taken beyond a share."""
-        watches = (self.prune_watch, self.quotas)
+        own = None if self.prune_watch is None else self.prune_watch.ages
+        watches = (self.prune_watch, self.quotas, own)
         return [text for watch in watches if watch is not None for text in watch.broken]
 
     def _keep_up(self) -> None:
@@ -288,6 +296,9 @@ class Cloud:
         parts = {"data": DataDir(self.folder), "database": self.database, "report_days": days}
         upkeep = watched(self.prune_watch, self._count, parts)
         self._upkeep.append(asyncio.create_task(upkeep.run()))
+        if self.ages is not None:
+            fleet = watch_fleet(self.database, self.gateway)
+            self._upkeep.append(asyncio.create_task(fleet))
 
     def _later(self, seconds: float, work: Any) -> asyncio.TimerHandle:
         return self.on.loop.call_later(seconds, work, context=contextvars.Context())
@@ -348,6 +359,7 @@ class Cloud:
         if self.files.path:
             self._later(self.rng.uniform(REFUSED_SECONDS, NOTICED_SECONDS), self.put_back)
         self.mount = lay_out(self.on.calls, self.mount, left)
+        self.mount.full = self.stays_full
         self.start()
 
     def _survives(self, node: Any) -> Any:

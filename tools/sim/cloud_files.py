@@ -1,4 +1,4 @@
-"""The files of a simulated world's cloud, of which one bit is another one when the power comes back, and what it makes of that.
+"""The files of a simulated world's cloud, of which one bit is another one when the power comes back or while it runs, and what it makes of that.
 
 It starts and serves, or refuses with an error that says what is wrong. An operator puts the file back after a while, or at
 once where the cloud does not start. What only a damaged store held may be gone; of all other files nothing may be.
@@ -23,6 +23,10 @@ from tools.sim.rotting import rot_one
 
 STORE = "cloud.sqlite"
 TUF, TARGETS = "/tuf/", "targets/"
+# What a cloud that has no room to read its store must say (docs/staging.md).
+NO_ROOM = "free space on the disk"
+# How often a bit of the store's own file is another one, of all that are of the store.
+STORE_PART = 0.4
 # Seconds until an operator puts a file back: of a cloud that does not start, and of one that runs.
 REFUSED_SECONDS, NOTICED_SECONDS = 30.0, 240.0
 # What was compared once is compared again after six hours at the latest, also without a trace of a change.
@@ -92,6 +96,22 @@ class CloudFiles:
         self.damaged.add(path)
         self._note(f"cloud: a bit of {path} is another one, as it runs")
 
+    def rot_store(self, mount: Mount, chance: float) -> None:
+        """Change a bit of the store or its log while the cloud runs, if no file is damaged: all of it may be put back as it is now."""
+        if self.path or self.stock is None:
+            return
+        saved = {
+            path: Path(mount.root + path).read_bytes()
+            for path, node in mount.disk.walk()
+            if isinstance(node, File) and path.startswith(f"/{STORE}")
+        }
+        name = f"/{STORE}" if chance < STORE_PART else f"/{STORE}-wal"
+        path = rot_one(mount, chance * 10 % 1, lambda path: path == name)
+        if path is not None:
+            self.path, self._saved = path, saved
+            self.damaged.add(path)
+            self._note(f"cloud: a bit of {path} is another one, as it runs")
+
     def look(self, database: Database) -> None:
         """Look whether a store that was opened with a damaged file has all that its mark says."""
         noted = self._saved.get(f"/{STORE}-mark", b"").split()
@@ -108,6 +128,12 @@ class CloudFiles:
         """Note that the cloud does not start, and says why."""
         self.refusals.append(why)
         self._note(f"cloud: does not start: {why[-160:]}")
+
+    def refuse_for_room(self, why: str) -> None:
+        """Note that the cloud does not start on a full disk, and says what is to be done."""
+        self._note(f"cloud: does not start: {why[-160:]}")
+        if NO_ROOM not in why:
+            self.broken.append(f"a cloud on a full disk does not start, and says: {why[-100:]}")
 
     def restore(self, left: Left) -> None:
         """Put the damaged store back as it was when it was damaged, with its log, into ``left``."""

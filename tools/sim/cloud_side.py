@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 ORDER_SECONDS = 100.0
 # Seconds until a version is ordered whose package is another one while its cloud runs.
 ROTTEN_SECONDS = 3.0
+# How often a cloud whose store is damaged as it runs is killed before that is put back.
+KILLED_PART = 0.4
+# Seconds from a cut on a full disk until the disk has room again, at least and more; and until a request is sent again meanwhile.
+FULL_SECONDS, MORE_SECONDS, AGAIN_SECONDS = 130.0, 300.0, 100.0
 # Seconds for which the packages' server has no time.
 BUSY_SECONDS = 90.0
 # Seconds until a token ends, and those of requests around that.
@@ -114,6 +118,36 @@ def bit_rot(world: World, chance: float) -> None:
         world.later(ROTTEN_SECONDS, lambda: _order_damaged(world))
 
 
+def store_rots(world: World, chance: float) -> None:
+    """Let a bit of the cloud's store be another one while it runs; an operator puts the store back as it was after a while."""
+    world.observer.count("faults")
+    cloud = world.cloud
+    cloud.files.rot_store(cloud.mount, chance)
+    if cloud.files.path:
+        seconds = REFUSED_SECONDS + NOTICED_SECONDS * (chance * 70 % 1)
+        world.later(seconds, cloud.put_back)
+        if chance * 13 % 1 < KILLED_PART:  # so that the next process finds it
+            world.later(REFUSED_SECONDS / 2, cloud.kill)
+
+
+def cut_while_full(world: World, chance: float) -> None:
+    """Let the cloud's power go while its disk is full, and stay so; somebody who has listened sends a request again meanwhile."""
+    cloud, apps = world.cloud, world.observer.apps
+    cloud.mount.full = cloud.stays_full = True
+    cloud.lose_power("power cut, and its disk is full")
+
+    def undo() -> None:
+        cloud.mount.full = cloud.stays_full = False
+
+    def send_again() -> None:
+        api = cloud.some_api()
+        if api is not None and apps.heard:
+            begin(world, apps.ask_again(api, apps.heard[-1]), api)
+
+    world.later(AGAIN_SECONDS, send_again)
+    for_a_while(world, "cloud cut while full", FULL_SECONDS + MORE_SECONDS * chance, undo)
+
+
 def repository_is_busy(world: World, chance: float) -> None:
     """Let the packages' server have no time, without a word of until when, as a version is ordered."""
     world.web.is_busy = True
@@ -157,6 +191,8 @@ HAPPENINGS = {
     "twin leaves": twin_leaves,
     "cloud bit flip": bit_flip,
     "cloud bit rot": bit_rot,
+    "cloud store rots": store_rots,
+    "cloud cut while full": cut_while_full,
     "busy repository": repository_is_busy,
     "flood": flood,
     "rollout": rollout,

@@ -7,7 +7,16 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tools.sim import cloud_side, log_ins, machine_side, settings_side, voice_home, web_list_side
+from tools.sim import (
+    aging,
+    cloud_side,
+    log_ins,
+    machine_side,
+    settings_side,
+    twin_orders,
+    voice_home,
+    web_list_side,
+)  # fmt: skip
 from tools.sim.clock import START
 from tools.sim.ears import say_nothing, speak
 from tools.sim.faults import for_a_while
@@ -82,7 +91,9 @@ happening("wake process")(trouble)
 happening("crowd")(crowd)
 happening("adders")(adders)
 happening("forged")(forged)
-for part in (cloud_side, log_ins, machine_side, settings_side, voice_home, web_list_side):
+for part in (
+    aging, cloud_side, log_ins, machine_side, settings_side, twin_orders, voice_home, web_list_side,
+):  # fmt: skip
     HAPPENINGS.update(part.HAPPENINGS)
 
 

@@ -168,14 +168,19 @@ class Apps:
         self.heard: deque[Request] = deque(maxlen=HEARD)
         """Orders that were answered as done, as somebody on the way has them."""
         self.broken: list[str] = []
+        self.on_done: Callable[[OpenApi, float], None] = lambda _api, _began: None
+        """Hears which process has answered an order as done, and when that was sent."""
 
-    async def ask(self, api: OpenApi, request: Request) -> None:
-        """Send an order."""
+    async def ask(self, api: OpenApi, request: Request) -> Answer | None:
+        """Send an order; return the answer, None if there is none."""
+        began = self._now()
         answer = await self._answer(api, request)
         if answer is not None and answer.is_done:
             self._count("commands done")
+            self.on_done(api, began)
             if not api.is_full():  # the nonce is in memory alone then (docs/adr/0054)
                 self.heard.append(request)
+        return answer
 
     async def ask_anew(self, api: OpenApi, make: Callable[[AppKey], Request]) -> None:
         """Ask the family for another token, and send an order with it; without one, with the token of before."""

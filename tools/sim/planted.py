@@ -196,6 +196,11 @@ PLANTS = (
     Plant("a feed begins with its oldest episode", "wire.feed", "key=lambda row: row[:2], reverse=True)", "key=lambda row: row[:2])", "seeds"),
     Plant("a story without a length goes on with its beginning", "resources.online.story", "        return response, response.start if is_story else at\n", "        return response, at\n", "seeds"),
     Plant("a story without a length that breaks off is told as finished", "resources.playing.programme", "            reason = self.deck.why_cut(self.deck.track)\n", "            pass\n", "seeds"),
+    Plant("a store is opened without its log on a full disk", "staging.store.database", "            if engine.trouble_of(error) is not Trouble.FULL or not engine.is_whole_alone(self._url):", "            if engine.trouble_of(error) is not Trouble.FULL:", "seeds"),
+    Plant("a nonce is forgotten before its token ends", "staging.store.apps", "UsedNonce.use_time < now - TOKEN_LIFETIME_S * 1000", "UsedNonce.use_time < now - TOKEN_LIFETIME_S * 500", "seeds"),
+    Plant("the audit log has no days", "staging.store.audit", "AuditEntry.ts < now - KEPT_MS", "AuditEntry.ts < now - 1000 * KEPT_MS", "seeds"),
+    Plant("what the audit log had no room for is lost", "staging.audit", "            self._waiting.extendleft(reversed(taken))\n", "", "seeds"),
+    Plant("a damaged store is an internal error", "staging.store.engine", "    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,\n", "", "seeds"),
     Plant("two machines with one identity take turns without an end", "staging.gateway.twins", "SIGNS = 3\n", "SIGNS = 3000\n", "seeds"),
     Plant("a machine with another's identity is refused a few times", "staging.gateway.twins", "        signs.is_certain = before or is_full\n", "        signs.is_certain = is_full\n", "seeds"),
 )  # fmt: skip

@@ -34,6 +34,7 @@ from staging.store.models import (
 from staging.store.repeats import EPOCHS_LIMIT
 from staging.times import now_ms
 from staging.upkeep import Upkeep
+from tools.sim import aging
 from tools.sim.paces import PRESENCE_SECONDS
 from tools.sim.scenario import DAY_HOURS
 from wire.reports import KEYS_VOICE
@@ -62,10 +63,11 @@ class Terms:
     changes: int
 
     @classmethod
-    def of(cls, seed: int, hours: float) -> Terms | None:
-        """Return a seed's; None: it prunes nothing, as most."""
+    def of(cls, seed: int, hours: float, *, is_wanted: bool = False) -> Terms | None:
+        """Return a seed's; None: it prunes nothing, as most. ``is_wanted``: it does so in any case."""
         rng = random.Random(f"retention {seed}")  # noqa: S311  # a simulation
-        if rng.random() >= (PART if hours < DAY_HOURS else PART_OF_DAYS):
+        is_drawn = rng.random() < (PART if hours < DAY_HOURS else PART_OF_DAYS)
+        if not is_drawn and not is_wanted:
             return None
         share = hours * 3_600_000 / 12
         return cls(
@@ -107,6 +109,8 @@ class Kept:
     """Of presence, by number: the device and the time."""
     counts: dict[str, int] = field(default_factory=dict)
     """Of what is never pruned."""
+    aged: aging.Rows = field(default_factory=dict)
+    """What has days of its own."""
     newest: dict[tuple[int, str, str], int] = field(init=False)
     """The time of the newest value of each device's data points, by kind."""
 
@@ -137,6 +141,7 @@ def read(session: Any) -> Kept:
         frozenset(session.scalars(last)),
         {number: (device, ts) for number, device, ts in session.execute(changes)},
         counted,
+        aging.read(session),
     )
 
 
@@ -158,8 +163,9 @@ def of_forgotten(
 class PruneWatch:
     """Of one world, over all starts of its cloud."""
 
-    def __init__(self, terms: Terms) -> None:
-        """Judge by ``terms``."""
+    def __init__(self, terms: Terms, ages: aging.Ages | None = None) -> None:
+        """Judge by ``terms``, and by ``ages`` what has days of its own."""
+        self.ages = aging.AgeWatch(ages)
         self._keep = terms.days * terms.day_ms
         self._terms = terms
         self.broken: list[str] = []
@@ -179,10 +185,12 @@ class PruneWatch:
         """Note what is there before a pruning: all that was there after the one before."""
         if self._last is not None:
             self._compare(self._last, now, None)
+            self.ages.before(now.aged)
 
     def after(self, before: Kept, after: Kept, began: int, ended: int, *, is_whole: bool) -> None:
         """Note what is there after a pruning, between two times (ms); ``is_whole``: none of it failed."""
         self._compare(before, after, ended - self._keep)
+        self.ages.after(before.aged, after.aged, began, ended, is_whole=is_whole)
         if is_whole:
             self.prunings += 1
             self._check_rest(before, after, began - self._keep)

@@ -73,12 +73,20 @@ ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
 RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.03, 4.0
 # A cloud whose files may be damaged looks at them: few have that.
 DAMAGE = {"cloud bit flip": 6}
+# Its power goes while its disk is full; that has its own chance too.
+CUT_WHILE_FULL = {"cloud cut while full": 8}
+# Of what the cloud keeps for days of its own, where those are short; that has its own chance too.
+AGES = {"old request": 30}
 # Its files may be damaged while it runs, too; that has its own chance.
 ROTS = {"cloud bit rot": 20}
+# So may its store, which is looked at then as a server looks at it.
+STORE_ROTS = {"cloud store rots": 20}
 # Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
 LOG_INS = {"guesses": 10, "family logs in": 16}
 # Of two machines with one identity: in so many of dense seeds, and of days.
 TWINS = {"twins": 20, "twin leaves": 6}
+# Of what apps order of these, where there are two.
+TWIN_ORDERS = {"twin order": 60}
 # Of the child's voice where it is kept for some days: in so many of dense seeds, and of days.
 VOICE = {"voice": 30, "voice is heard": 16, "voice is erased": 16}
 UPDATES = {"update": 5, "bad update": 3, "cancel": 3}
@@ -128,9 +136,12 @@ def scenario(
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
     rare = {
         "rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE, "web lists": WEB_LISTS, "twins": TWINS, "cloud rot": ROTS,
+        "cut while full": CUT_WHILE_FULL, "ages": AGES, "store rot": STORE_ROTS,
     }  # fmt: skip
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
+    if any(event.what == "twins" for event in events):
+        events += _some(random.Random(f"twin orders {seed}"), TWIN_ORDERS, density, hours * HOUR)  # noqa: S311  # a simulation
     part = HALF if density > DENSE else RARE_PART_OF_DAYS
     for group, of_group in {
         "web": WEB,

@@ -59,6 +59,9 @@ class Tokens:
         self.old: deque[AppKey] = deque(maxlen=OLD)
         self.broken: list[str] = []
         self._ends: dict[str, float] = {}
+        """When each ends at the latest."""
+        self._lives: dict[str, float] = {}
+        """Until when each that was given is valid at least, unless it is ended before."""
         self._doubtful: Counter[str] = Counter()
         """How many ends of a token were begun and not told, by a cloud that may have been killed meanwhile."""
 
@@ -107,6 +110,7 @@ class Tokens:
         if token == self.key.token:
             self.is_refused = True
         is_over = ends is not None and self._now() >= ends - ROUNDING_SECONDS
+        is_over |= self._now() >= self._lives.get(token, self._now() + 1) - ROUNDING_SECONDS
         if not is_over and not self._doubtful[token]:
             self.broken.append(f"a token was answered {status}, and has not ended")
 
@@ -114,7 +118,7 @@ class Tokens:
 
     async def renew(self, api: OpenApi) -> bool:
         """Ask the family for another token, by the page of consent; return whether there is one."""
-        query = _query(self.key.app_id)
+        query, began = _query(self.key.app_id), self._now()
         status, headers = _head(await api.call("GET", AUTHORIZE, (), query=query))
         if status != 200:
             self._refused("shown", status)
@@ -125,7 +129,12 @@ class Tokens:
         if status != 302 or "access_token" not in given:
             self._refused("answered", status)
             return False
+        if self.key not in self.old:
+            self.old.append(self.key)
         self.key, self.is_refused = replace(self.key, token=given["access_token"][0]), False
+        valid = float(given["expires_in"][0])
+        self._lives[self.key.token] = began + valid
+        self._ends[self.key.token] = self._now() + valid
         self._count("tokens given anew")
         return True
 

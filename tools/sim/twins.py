@@ -20,7 +20,7 @@ from base.clock import TrustedTime
 from staging.store import twins
 from staging.times import now_ms
 from tools.sim.life import CURRENT, Life
-from wire.codes import Code
+from tools.sim.twin_orders import TwinOrders, give_at_end
 from wire.exchange import Answer, Request
 
 if TYPE_CHECKING:
@@ -46,9 +46,15 @@ class Twin:
     """One of the two."""
 
     def __init__(
-        self, on: Platform, profile: Profile, name: str, told: Callable[[Twin, bool], None]
+        self,
+        on: Platform,
+        profile: Profile,
+        name: str,
+        told: Callable[[Twin, bool], None],
+        orders: TwinOrders,
     ) -> None:
-        """Be a machine of ``profile``; ``told`` is called when it registers, and when its link ends."""
+        """Be a machine of ``profile``; ``told`` is called when it registers, and when its link ends; ``orders`` are done."""
+        self._orders = orders
         self._on, self._profile, self.name, self._told = on, profile, name, told
         self.life: Life | None = None
         self.link: Any = None
@@ -74,18 +80,17 @@ class Twin:
             self.is_registered = False
 
     async def _live(self) -> None:
-        self.link = build_link(self._profile, LinkSettings(), _refuse, TrustedTime(None))
+        self.link = build_link(self._profile, LinkSettings(), self._do, TrustedTime(None))
         self.link.on_change = self._note
         await self.link.run()
+
+    async def _do(self, request: Request) -> Answer:
+        return await self._orders.carry_out(self.name, self._on.loop.time(), request)
 
     def _note(self, *, is_up: bool, phase: str) -> None:
         del phase
         self.is_registered, self.since = is_up, self._on.loop.time()
         self._told(self, is_up)
-
-
-async def _refuse(_request: Request) -> Answer:
-    return Answer(Code.NOT_FOUND)
 
 
 class Holding:
@@ -144,6 +149,7 @@ class Twins:
         self.holding = Holding()
         self.is_allowed = False
         """Whether nobody else is the device that they are."""
+        self.orders = TwinOrders()
         self._both: list[Twin] = []
         self._since = 0.0
         """Since when both are there, and one process of the cloud knows them."""
@@ -153,7 +159,17 @@ class Twins:
     @property
     def broken(self) -> list[str]:
         """What may not be."""
-        return self.holding.broken
+        return [*self.holding.broken, *self.orders.broken]
+
+    @property
+    def are_there(self) -> bool:
+        """Whether there are two."""
+        return bool(self._both)
+
+    @property
+    def uuid(self) -> str:
+        """The device that they are."""
+        return str(self._world.cloud.template.uuids[NUMBER][0])
 
     def begin(self) -> None:
         """Let the card be copied, and both be switched on."""
@@ -162,7 +178,9 @@ class Twins:
             return
         profile = world.cloud.template.profile(NUMBER, by_mqtt=world.broker is not None)
         for letter in "ab":
-            made = Twin(world.machine.on, profile, f"{profile.uuid}-{letter}", self._hear)
+            made = Twin(
+                world.machine.on, profile, f"{profile.uuid}-{letter}", self._hear, self.orders
+            )
             self._both.append(made)
             made.start()
         self._begin_anew()
@@ -189,6 +207,7 @@ class Twins:
             twin.start()
         self._away = None
         self._begin_anew()
+        give_at_end(self._world)
 
     def _begin_anew(self) -> None:
         self._since = self._world.loop.time()
@@ -235,20 +254,22 @@ class Twins:
         gateway = world.cloud.gateway
         if not self._both or self._away is not None or gateway is None:
             return
-        is_told = gateway.has_twin(world.cloud.template.uuids[NUMBER][0])
+        is_told = gateway.has_twin(self.uuid)
         if is_told:
             self.holding.note_certain(now)
         if now - self._since < TOLD_SECONDS or len(self.holding.changes) < CERTAIN:
             return
         if not is_told:
-            self.broken.append("two machines have one identity, and the cloud does not say so")
+            self.holding.broken.append(
+                "two machines have one identity, and the cloud does not say so"
+            )
         told = [twin.link.status for twin in self._both]
         if not any(TOLD in status.last_error for status in told):
-            self.broken.append(
+            self.holding.broken.append(
                 f"nobody is told that two have one identity: {told[0].last_error!r}, {told[1].last_error!r}"
             )
         here = [
             twin for twin in self._both if twin.is_registered and now - twin.since > HEARD_SECONDS
         ]
         if any(TOLD not in twin.link.status.warning for twin in here):
-            self.broken.append("the one that stays is not told that there is another")
+            self.holding.broken.append("the one that stays is not told that there is another")

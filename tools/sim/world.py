@@ -17,6 +17,8 @@ from pathlib import Path
 import resources.online.upstream
 from tools.ending import folders
 from tools.sim import broker_process, threads
+from tools.sim.aging import NAME as AGED
+from tools.sim.aging import Ages, begin_ages
 from tools.sim.broker_faults import CLOUD
 from tools.sim.broker_process import BrokerProcess
 from tools.sim.calls import bury
@@ -37,7 +39,7 @@ from tools.sim.paces import slow_down
 from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
-from tools.sim.scenario import DAMAGE, HOUR, ROLLOUT, ROTS, VOICE, Event
+from tools.sim.scenario import DAMAGE, HOUR, ROLLOUT, ROTS, STORE_ROTS, VOICE, Event
 from tools.sim.second_worker import NAME as SECOND
 from tools.sim.second_worker import has_second
 from tools.sim.twins import Twins
@@ -168,15 +170,19 @@ class World:
     def run(self, events: Sequence[Event], hours: float) -> Outcome:
         """Let all happen, then everything settle; return how it ended."""
         leave_listening(self, events, hours)
-        self.cloud.looks = any(event.what in {*DAMAGE, *ROTS} for event in events)
+        self.cloud.looks = any(event.what in {*DAMAGE, *ROTS, *STORE_ROTS} for event in events)
         self._keep_voice(hours, is_kept=any(event.what in VOICE for event in events))
         self.web.files = self.cloud.files if self.cloud.looks else None
         if self.broker is not None and not self.cloud.looks and has_second(self.seed, hours):
             self._work_by_two()
         looks = self.cloud.looks or self.cloud.second is not None
         self.cloud.pace = pace_of(events, hours, is_looked_for=looks)
-        terms = Terms.of(self.seed, hours)
-        self.cloud.keep_short(terms, self.observer.count)
+        has_ages = any(event.what == AGED for event in events)
+        ages = Ages.of(self.seed, hours) if has_ages else None
+        terms = Terms.of(self.seed, hours, is_wanted=has_ages)
+        self.cloud.keep_short(terms, self.observer.count, ages)
+        if ages is not None:
+            begin_ages(self, ages)
         # Those are others' where there are rollouts, or a machine that reports too much.
         taken = [*ROLLOUT, *(["flood"] if terms is not None else [])]
         self.twins.is_allowed = not any(event.what in taken for event in events)

@@ -12,6 +12,7 @@ import pytest
 from ota.errors import FetchError
 from staging.releases.stock import Stock
 from staging.store import Database
+from tools.sim.calls import Calls, Mount, lay_out
 from tools.sim.cloud_files import CloudFiles
 from tools.sim.disk import Left
 
@@ -108,3 +109,43 @@ def test_a_store_that_lacks_what_its_mark_says_is_told(
     made.look(database)
     database.close()
     assert bool(made.broken) is is_broken
+
+
+def running(tmp_path: Path) -> tuple[CloudFiles, Mount, dict[str, bytes]]:
+    """Return the files of a cloud that runs, its disk, and what is there."""
+    made, found = CloudFiles(lambda _line: None), left()
+    for path in [path for path in found.files if path.startswith("/tuf/")]:
+        del found.files[path]
+    calls = Calls()
+    root = tmp_path / "cloud"
+    root.mkdir()
+    calls.mounts.append(Mount(str(root)))
+    mount = lay_out(calls, calls.mounts[0], found)
+    made.stock = Stock(tmp_path)
+    return made, mount, dict(found.files)
+
+
+@pytest.mark.parametrize(("chance", "name"), [(0.1, "/cloud.sqlite"), (0.9, "/cloud.sqlite-wal")])
+def test_a_bit_of_the_store_is_another_one_as_it_runs_and_all_of_it_is_put_back(
+    tmp_path: Path, chance: float, name: str
+) -> None:
+    made, mount, before = running(tmp_path)
+    made.rot_store(mount, chance)
+    assert (made.path, made.damaged, made.is_store) == (name, {name}, True)
+    now = {path: Path(mount.root + path).read_bytes() for path in before}
+    assert [path for path in before if now[path] != before[path]] == [name]
+    made.rot_store(mount, 0.5)  # one is damaged
+    assert made.damaged == {name}
+    found = Left({**now, "/cloud.sqlite-mark": b"x"}, [], {}, dict.fromkeys(now, 0o600))
+    made.restore(found)
+    assert found.files == before
+
+
+def test_a_cloud_without_room_says_what_to_do() -> None:
+    made = CloudFiles(lambda _line: None)
+    made.refuse_for_room("cloud.sqlite: disk I/O error: free space on the disk and start again")
+    assert made.broken == []
+    made.refuse_for_room("cloud.sqlite: disk I/O error")
+    assert made.broken == [
+        "a cloud on a full disk does not start, and says: cloud.sqlite: disk I/O error"
+    ]

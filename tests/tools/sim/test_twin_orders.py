@@ -1,0 +1,67 @@
+"""What the simulation finds wrong with orders to a device that two machines are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from tools.sim.open_api import Answer
+from tools.sim.twin_orders import TwinOrders
+from wire.codes import Code
+from wire.exchange import Request
+
+DONE, TIMED_OUT, BUSY = Answer(200, 0, "2.04"), Answer(504, 0, ""), Answer(503, 0, "")
+
+
+async def judged(by: Sequence[tuple[str, float]], answer: Answer | None) -> list[str]:
+    """Return what is wrong with an order that was done ``by`` these machines, and answered at 10 s."""
+    orders = TwinOrders()
+    value = orders.begin()
+    for name, now in by:
+        request = Request("PUT", ("volume",), payload=value.encode())
+        assert (await orders.carry_out(name, now, request)).code == Code.CHANGED
+    orders.answered(value, 10.0, answer)
+    return orders.broken
+
+
+@pytest.mark.parametrize(
+    ("by", "answer", "told"),
+    [
+        ([("a", 9.0)], DONE, ""),
+        ([], TIMED_OUT, ""),
+        ([("a", 9.0)], TIMED_OUT, ""),  # its answer was lost
+        ([("a", 9.0)], None, ""),
+        ([("a", 9.0), ("b", 9.5)], DONE, "was done 2 times: by a at 9.0 s, by b at 9.5 s"),
+        ([], DONE, "was answered as done, and nobody has done it"),
+        ([("a", 14.0)], TIMED_OUT, "was done 4.0 s after the app was told that it was not"),
+    ],
+)
+async def test_an_order_is_done_by_one_in_its_time_or_by_none(
+    by: Sequence[tuple[str, float]], answer: Answer | None, told: str
+) -> None:
+    wanted = [f"order 0 to a device that two machines are {told}"] if told else []
+    assert await judged(by, answer) == wanted
+
+
+async def test_what_is_no_order_of_theirs_is_not_found() -> None:
+    orders = TwinOrders()
+    for request in (
+        Request("PUT", ("volume",), payload=b"7"),
+        Request("GET", ("volume",)),
+        Request("PUT", ("play",), payload=orders.begin().encode()),
+    ):
+        assert (await orders.carry_out("a", 1.0, request)).code == Code.NOT_FOUND
+    assert orders.broken == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_broken"), [(DONE, False), (BUSY, False), (None, False), (TIMED_OUT, True)]
+)
+def test_one_of_two_that_is_there_does_what_it_is_told(
+    answer: Answer | None,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    orders = TwinOrders()
+    orders.must_be_done(orders.begin(), answer)
+    assert bool(orders.broken) is is_broken
