@@ -56,6 +56,8 @@ class CloudFiles:
         """Who compared the damaged package before it was damaged, without a trace of that."""
         self._unseen_since = 0.0
         self._saved: dict[str, bytes] = {}
+        self._mark = b""
+        """The store's mark; it is not synced, so that a power cut may leave one of before."""
         self._flipped = b""
         self._was_back = ""
 
@@ -72,6 +74,7 @@ class CloudFiles:
     def spoil(self, left: Left) -> None:
         """Change a bit of what a cut has left, if one is wanted and no file is damaged."""
         chance, self.wanted = self.wanted, None
+        self._mark = left.files.get(f"/{STORE}-mark", b"")
         if chance is None or self.path:
             return
         self._saved = dict(left.files)
@@ -109,12 +112,13 @@ class CloudFiles:
         path = rot_one(mount, chance * 10 % 1, lambda path: path == name)
         if path is not None:
             self.path, self._saved = path, saved
+            self._mark = saved.get(f"/{STORE}-mark", b"")
             self.damaged.add(path)
             self._note(f"cloud: a bit of {path} is another one, as it runs")
 
     def look(self, database: Database) -> None:
         """Look whether a store that was opened with a damaged file has all that its mark says."""
-        noted = self._saved.get(f"/{STORE}-mark", b"").split()
+        noted = self._mark.split()
         if not self.is_store or self.path.endswith("-mark") or len(noted) != len(State._fields):
             return
         own: Any = database

@@ -70,7 +70,7 @@ BROKER = {
 CLOUD = {"token ends": 2, "token is taken back": 2, "old token": 3, "flood": 2}
 # A rollout takes a cloud that looks for it, and other machines: few seeds have any, of days still fewer.
 ROLLOUT = {"rollout": 12, "rollout act": 30, "look for an update": 20}
-RARE_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.03, 4.0
+RARE_PART, RARER_PART, RARE_PART_OF_DAYS, DENSE = 0.3, 0.15, 0.03, 4.0
 # A cloud whose files may be damaged looks at them: few have that.
 DAMAGE = {"cloud bit flip": 6}
 # Its power goes while its disk is full; that has its own chance too.
@@ -136,8 +136,11 @@ def scenario(
     part = RARE_PART if density > DENSE else RARE_PART_OF_DAYS
     rare = {
         "rollouts": ROLLOUT, "damage": DAMAGE, "log-ins": LOG_INS, "voice": VOICE, "web lists": WEB_LISTS, "twins": TWINS, "cloud rot": ROTS,
-        "cut while full": CUT_WHILE_FULL, "ages": AGES, "store rot": STORE_ROTS,
     }  # fmt: skip
+    for group, of_group in rare.items():
+        events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
+    part = RARER_PART if density > DENSE else RARE_PART_OF_DAYS
+    rare = {"cut while full": CUT_WHILE_FULL, "ages": AGES, "store rot": STORE_ROTS}
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     if any(event.what == "twins" for event in events):
