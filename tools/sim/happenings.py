@@ -12,6 +12,7 @@ from tools.sim import (
     cloud_side,
     log_ins,
     machine_side,
+    night_limit,
     settings_side,
     twin_orders,
     voice_home,
@@ -92,7 +93,7 @@ happening("crowd")(crowd)
 happening("adders")(adders)
 happening("forged")(forged)
 for part in (
-    aging, cloud_side, log_ins, machine_side, settings_side, twin_orders, voice_home, web_list_side,
+    aging, cloud_side, log_ins, machine_side, night_limit, settings_side, twin_orders, voice_home, web_list_side,
 ):  # fmt: skip
     HAPPENINGS.update(part.HAPPENINGS)
 

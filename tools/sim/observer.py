@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.link.outbox_rows import Row, replaces
-from resources.loudness.limits import Limits, parse_limits
-from resources.loudness.steps import level_of, step_of
+from resources.loudness.steps import step_of
 from resources.playing.events import State
 from staging.store.effects import Effect
 from staging.store.history import HistoryPoint
@@ -24,8 +23,9 @@ from tools.sim.last_order import LastOrder, stem, teller_of
 from tools.sim.link_look import LinkLook
 from tools.sim.machine import Machine
 from tools.sim.net import Asks
+from tools.sim.night_limit import loudest
 from tools.sim.open_api import Apps
-from tools.sim.promises import FILES, START_SECONDS, Promises, told_by
+from tools.sim.promises import START_SECONDS, Promises, told_by
 from tools.sim.pruning import forgets, of_forgotten
 from tools.sim.reloading import has_taken
 from tools.sim.service import often_killed
@@ -331,15 +331,11 @@ class Observer:
         return shown in had and now - had[shown] < NEWS_SECONDS
 
     def _is_loud(self, machine: Machine) -> bool:
-        limits = self.promises.kept.get("volume_limits")
         sounds = machine.sounds
-        is_damaged = any(FILES["volume_limits"] in path for path in machine.damaged)
-        if limits is None or is_damaged or machine.agent is None:
+        if machine.agent is None or not sounds.device or sounds.stuck:
             return False
-        if not sounds.device or sounds.stuck:
-            return False
-        loudest = _loudest(limits)
-        return sounds.level > loudest and not sounds.is_at(loudest)
+        most = loudest(machine, self.promises, self.world.loop.time())
+        return most is not None and sounds.level > most and not sounds.is_at(most)
 
     def _awake_since(self, view: View) -> float | None:
         ends = self.promises.timer_ends
@@ -414,12 +410,6 @@ class Observer:
 def _quiet(rules: str) -> list[tuple[int, int]]:
     """Return the minutes of the day at which quiet hours begin and end."""
     return [(period.begin, period.end) for period in parse_rules(rules).quiet]
-
-
-@functools.lru_cache(500)
-def _loudest(limits: str) -> float:
-    """Return the loudest level within a family's limits."""
-    return level_of(parse_limits(limits, Limits()).max)
 
 
 def _points(machine: Machine) -> dict[str, Any]:

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from tools.sim.watching import Watched
 
 # Data points whose value nothing but an order changes.
-KEPT = ("play_mode", "child_lock", "rules", "volume_limits", "microphone")
+KEPT = ("play_mode", "child_lock", "rules", "volume_limits", "night", "microphone")
 # In which files they are, by a part of the paths: one that is damaged takes no other along.
 FILES = {
     "play_mode": "playing", "child_lock": "child_lock", "rules": "rules", "volume_limits": "loudness",
-    "microphone": "microphone-off",
+    "night": "loudness", "microphone": "microphone-off",
 }  # fmt: skip
 # Seconds before the sleep timer's end from which on an order moves it, with the clock's rounding.
 TAPPED_SECONDS = 65.0

@@ -83,6 +83,8 @@ ROTS = {"cloud bit rot": 20}
 STORE_ROTS = {"cloud store rots": 20}
 # Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
 LOG_INS = {"guesses": 10, "family logs in": 16}
+# Of a limit for the volume by night.
+NIGHT_LIMIT = {"night limit": 16}
 # Of two machines with one identity: in so many of dense seeds, and of days.
 TWINS = {"twins": 20, "twin leaves": 6}
 # Of what apps order of these, where there are two.
@@ -140,7 +142,12 @@ def scenario(
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     part = RARER_PART if density > DENSE else RARE_PART_OF_DAYS
-    rare = {"cut while full": CUT_WHILE_FULL, "ages": AGES, "store rot": STORE_ROTS}
+    rare = {
+        "cut while full": CUT_WHILE_FULL,
+        "ages": AGES,
+        "store rot": STORE_ROTS,
+        "night limit": NIGHT_LIMIT,
+    }
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation
     if any(event.what == "twins" for event in events):

@@ -33,6 +33,7 @@ from tools.sim.invariants import end_faults, step_faults
 from tools.sim.log_ins import LogIns
 from tools.sim.loop import SimLoop
 from tools.sim.machine import Machine, Platform
+from tools.sim.moments import watch_restarts
 from tools.sim.net import Network
 from tools.sim.observer import Observer
 from tools.sim.paces import slow_down
@@ -298,6 +299,7 @@ def prepare(env: Env) -> tuple[Repository, Template]:
     sign_nothing()
     watch_openings(lambda: None if WATCHED.observer is None else WATCHED.observer.world.rollouts)
     watch_voice(lambda: None if WATCHED.observer is None else WATCHED.observer.world.cloud.voice)
+    watch_restarts(lambda: WATCHED.observer)
     watch_lists(lambda: None if WATCHED.observer is None else WATCHED.observer.world.lists)
     repository = Repository()
     return repository, Template(repository)
