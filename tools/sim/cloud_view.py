@@ -19,11 +19,11 @@ def see_cloud(world: World, view: View) -> None:
     cloud = world.cloud
     view.broken = [*view.broken, *world.lists.broken]
     world.twins.look()
-    view.twins = world.twins.broken
     view.served = cloud.files.broken
     if cloud.files.has_spoilt_store:
         view.untold = {}
         return
+    view.twins = world.twins.broken
     world.rollouts.look()
     view.pruned = cloud.prune_faults
     view.rollouts = world.rollouts.broken
