@@ -436,6 +436,33 @@ def test_health_is_more_than_installed(bench: Bench) -> None:
 
 
 @pytest.mark.one_database
+@pytest.mark.parametrize(
+    ("hours", "starts", "crashing"), [(1, 3, 0), (1, 4, 1), (36, 9, 0), (36, 10, 1), (49, 15, 0)]
+)
+def test_three_starts_and_six_a_day_are_no_crashes(
+    bench: Bench, hours: int, starts: int, crashing: int
+) -> None:
+    number = bench.plan("100%")
+    bench.start(number)
+    well = bench.order_all()[0]
+    bench.end([well], Status.SUCCESS)
+    bench.now += hours * HOUR
+    bench.heard([well])
+
+    def start(session: Any) -> None:
+        device = devices.get(session, well).id
+        for place in range(starts):
+            session.add(
+                ReportEpoch(device_id=device, epoch=str(place), ranges=[], use_time=bench.now)
+            )
+
+    bench.call(start)
+    found = bench.health(number)
+    assert (found.linked, found.crashing) == (1, crashing)
+    assert found.hours == pytest.approx(0 if crashing else hours)
+
+
+@pytest.mark.one_database
 def test_what_says_nothing_of_the_version_is_not_counted(bench: Bench) -> None:
     number = bench.plan("100%")
     bench.start(number)

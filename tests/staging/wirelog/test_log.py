@@ -95,6 +95,18 @@ def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kept(log) == [5, 6]
 
 
+def test_five_thousand_frames_or_four_megabytes_are_kept_of_a_device() -> None:
+    log = WireLog(lambda: 7)
+    log.watch(UUID, [])
+    for _ in range(5001):
+        add(log)
+    assert (len(kept(log)), log.dropped(UUID)) == (5000, 1)
+    log.watch(OTHER, [])
+    for _ in range(5):
+        add(log, OTHER, bytes(1024 * 1024))
+    assert (kept(log, OTHER), log.dropped(OTHER)) == ([2, 3, 4, 5], 1)
+
+
 def test_few_devices_are_watched_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wirelog, "DEVICES_LIMIT", 2)
     clock = Clock()

@@ -46,6 +46,7 @@ def test_a_publish_has_topic_properties_and_payload() -> None:
         (packet(0x82, b"\0\x01\0\0\x03a/b\x01"), {"type": "SUBSCRIBE", "id": 1, "filters": [["a/b", 1]]}),
         (packet(0x90, b"\0\x01\0\x01"), {"type": "SUBACK", "id": 1, "codes": [1]}),
         (packet(0xA2, b"\0\x01\0\0\x01a"), {"type": "UNSUBSCRIBE", "id": 1, "filters": ["a"]}),
+        (packet(0xB0, b"\0\x01\0\x11"), {"type": "UNSUBACK", "id": 1, "codes": [0x11]}),
         (packet(0xE0, b"\x8e"), {"type": "DISCONNECT", "code": 0x8E}),
         (packet(0xC0, b""), {"type": "PINGREQ"}),
         (packet(0x30, b"\0\x05ab"), {"type": "PUBLISH", "problem": "cut short: byte 6 of at least 9"}),

@@ -22,10 +22,12 @@ from staging.identity import ca
 from staging.listening import listen
 from staging.store import Database, devices
 from staging.store.models import Device
-from staging.wirelog.taps import registered_uuid
+from staging.wirelog.log import WireLog
+from staging.wirelog.taps import ConnectionTap, registered_uuid
 from staging.wirelog.works import WireWorks
 from tests.staging.conftest import FakeClock, ScriptedDevice
 from wire.codes import Code
+from wire.framing import HEADER, encode_frame
 
 pytestmark = pytest.mark.one_database
 DEADLINE = 60.0
@@ -167,3 +169,20 @@ async def test_commands_switch_it_on_and_name_an_unknown_device(cloud: Cloud) ->
 def test_no_frame_at_all_registers_nobody() -> None:
     for data in (b"", b"\xbe\xef\xde\xad", bytes(40)):
         assert registered_uuid(data) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "kept"), [(20, 4, 16), (5, 20_000, 3), (2, 70_000, 1), (1, 70_000, 1)]
+)
+def test_of_a_connection_that_says_not_whose_it_is_little_is_kept(
+    count: int, size: int, kept: int
+) -> None:
+    """Sixteen frames and 64 KiB: whoever never registers fills no memory."""
+    log = WireLog(lambda: 7)
+    log.watch("0083000000000a", [])
+    tap = ConnectionTap(log, "192.0.2.1", lambda: 7)
+    for number in range(count):
+        tap.sent(encode_frame(bytes((0x50, 0x45, 0, number))) + bytes(size))
+    tap.claim("0083000000000a")
+    frames = [entry for entry in log.entries("0083000000000a") if entry.data]
+    assert [entry.data[HEADER.size + 3] for entry in frames] == [*range(count)][-kept:]
