@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def write(path: Path, *beats: Beat) -> None:
     file = BeatFile(path)
     for one in beats:
         assert file.write(one)
+    file.close()
+
+
+def test_a_beat_is_on_the_card_when_it_is_written(path: Path) -> None:
+    """The kernel waits for the card at each write: nothing syncs the file afterwards."""
+    file = BeatFile(path)
+    assert file.write(beat(1))
+    assert fcntl.fcntl(file._descriptor, fcntl.F_GETFL) & os.O_DSYNC
     file.close()
 
 
