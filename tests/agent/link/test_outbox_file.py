@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,27 @@ def file(tmp_path: Path) -> Iterator[OutboxFile]:
     opened = OutboxFile(tmp_path / NAME)
     yield opened
     opened.close()
+
+
+def _as_built_with_normal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite sync its log at checkpoints alone where nothing else is asked, as some builds do in WAL mode."""
+    connect = sqlite3.connect
+
+    def connected(*words: Any, **named: Any) -> sqlite3.Connection:
+        made = connect(*words, **named)
+        made.execute("PRAGMA synchronous=NORMAL")
+        return made
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+
+
+def test_a_commit_is_on_the_disk_whatever_sqlite_was_built_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _as_built_with_normal(monkeypatch)
+    file = OutboxFile(tmp_path / NAME)
+    assert file._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    file.close()
 
 
 def test_what_was_salvaged_is_in_the_new_file_and_not_in_a_log_beside_it(

@@ -26,6 +26,13 @@ def story(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_a_measurement_waits_for_no_card(tmp_path: Path) -> None:
+    """What a power cut takes is measured again: the log is synced when it is written back (NORMAL), not at each row."""
+    index = GainIndex(tmp_path / "loudness.sqlite")
+    assert index._open().execute("PRAGMA synchronous").fetchone() == (1,)
+    index.close()
+
+
 def test_what_is_kept_is_found_also_by_a_later_run(tmp_path: Path, story: str) -> None:
     index = GainIndex(tmp_path / "loudness.sqlite")
     assert index.find(story) is None
