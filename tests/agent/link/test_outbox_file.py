@@ -9,7 +9,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from agent.link.outbox_disk import DiskError
 from agent.link.outbox_file import OutboxFile, Sweep, fault_before_opening, make_file
 from agent.link.outbox_rows import Row, make_row
 from agent.link.outbox_store import Store
+from tests.base.sqlite_builds import as_built_with_normal
 from tests.moved_clock import on_moved_clock
 
 NAME = "outbox.sqlite"
@@ -35,22 +35,10 @@ def file(tmp_path: Path) -> Iterator[OutboxFile]:
     opened.close()
 
 
-def _as_built_with_normal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let SQLite sync its log at checkpoints alone where nothing else is asked, as some builds do in WAL mode."""
-    connect = sqlite3.connect
-
-    def connected(*words: Any, **named: Any) -> sqlite3.Connection:
-        made = connect(*words, **named)
-        made.execute("PRAGMA synchronous=NORMAL")
-        return made
-
-    monkeypatch.setattr(sqlite3, "connect", connected)
-
-
 def test_a_commit_is_on_the_disk_whatever_sqlite_was_built_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _as_built_with_normal(monkeypatch)
+    as_built_with_normal(monkeypatch)
     file = OutboxFile(tmp_path / NAME)
     assert file._db.execute("PRAGMA synchronous").fetchone() == (2,)
     file.close()

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ import resources.playing.position_store
 from resources.playing.beat_file import Beat
 from resources.playing.position_store import PositionStore
 from resources.playing.resume import Heard
+from tests.base.sqlite_builds import as_built_with_normal
 
 
 @pytest.fixture
@@ -46,22 +46,10 @@ def test_rows_and_notes_are_there_again(store: PositionStore, tmp_path: Path) ->
     store.close()
 
 
-def _as_built_with_normal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let SQLite sync its log at checkpoints alone where nothing else is asked, as some builds do in WAL mode."""
-    connect = sqlite3.connect
-
-    def connected(*words: Any, **named: Any) -> sqlite3.Connection:
-        made = connect(*words, **named)
-        made.execute("PRAGMA synchronous=NORMAL")
-        return made
-
-    monkeypatch.setattr(sqlite3, "connect", connected)
-
-
 def test_a_row_is_on_the_disk_whatever_sqlite_was_built_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _as_built_with_normal(monkeypatch)
+    as_built_with_normal(monkeypatch)
     store = PositionStore(tmp_path)
     store.open()
     assert store._open_db.execute("PRAGMA synchronous").fetchone() == (2,)
