@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -315,6 +316,18 @@ async def test_all_of_a_pinned_story_is_fetched(tmp_path: Path) -> None:
             site.pages["/a"].status = "404 Not Found"
             with pytest.raises(ResourceError):
                 await story.fetch_all()
+
+
+async def test_what_a_transfer_that_broke_off_has_brought_is_in_the_record(tmp_path: Path) -> None:
+    """The player may pause for an hour: a power cut costs nothing of what is there."""
+    store = on_disk(tmp_path / "stories", len(BIG))
+    record = tmp_path / "stories" / "key.json"
+    async with (
+        Site(a=Page(BIG, cuts=[300_000, *[-1] * 9])).serve() as site,
+        opened(site, "/a", store) as story,
+    ):
+        await read(story, 0, 100_000)
+        await until(lambda: json.loads(record.read_bytes())["spans"] == [[0, 300_000]])
 
 
 async def test_a_story_that_is_in_memory_alone_is_not_there_for_good() -> None:
