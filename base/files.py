@@ -118,13 +118,19 @@ class Replacement:
                     self._file.flush()
                     os.fsync(self._file.fileno())
             if error is None:
-                self._temp.replace(self._path)
+                self._move()
         finally:
             # Only after an error: once replaced, the temp name may belong to the next writer.
             if error is not None or sys.exception() is not None:
                 self._temp.unlink(missing_ok=True)
         if error is None:
             fsync_path(self._path.parent)
+
+    def _move(self) -> None:
+        try:
+            self._temp.replace(self._path)
+        except OSError as error:  # it names the temp file alone, which has no fault
+            raise OSError(error.errno, error.strerror, str(self._path)) from error
 
 
 def _refuse_device(path: Path) -> None:
@@ -163,11 +169,15 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     missing = [path for path in line if not path.exists()]
     _settle(line[min(len(missing), len(line) - 1)])
     # One by one: of those that a kill leaves, the last alone is not synced.
-    for path in reversed(missing):
-        path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
-        fsync_path(path.parent)
-        _note_settled(path)
-    folder.mkdir(exist_ok=True)  # raises if it is a file
+    try:
+        for path in reversed(missing):
+            path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
+            fsync_path(path.parent)
+            _note_settled(path)
+        folder.mkdir(exist_ok=True)  # raises if it is a file
+    except FileExistsError as error:  # of "File exists" nobody learns what was expected
+        reason = os.strerror(errno.ENOTDIR)
+        raise NotADirectoryError(errno.ENOTDIR, reason, error.filename) from error
 
 
 def _settle(folder: Path) -> None:

@@ -422,7 +422,7 @@ def test_settings_and_state_that_cannot_be_used(agent: Agent, tmp_path: Path) ->
     assert (result.returncode, "No such file" in refusal(result)) == (78, True)
     result = run_cli(*run, "--state", agent.profile)
     assert result.returncode == 78
-    assert f"state folder {agent.profile}: File exists" in result.stderr.splitlines()[-1]
+    assert f"state folder {agent.profile}: Not a directory" in result.stderr.splitlines()[-1]
 
 
 def test_wrong_usage_is_2_and_an_unknown_command_is_named() -> None:

@@ -343,3 +343,25 @@ def test_a_record_is_a_regular_file_of_a_bounded_size(tmp_path: Path) -> None:
     for other in (tmp_path / "pipe", tmp_path):
         with pytest.raises(OSError, match="no regular file"):
             read_record(other)
+
+
+@pytest.mark.parametrize("stands", ["file", "link to nothing"])
+def test_what_is_no_folder_is_told_as_that(tmp_path: Path, stands: str) -> None:
+    """Of "File exists" nobody learns what was expected."""
+    place = tmp_path / "place"
+    if stands == "file":
+        place.write_bytes(b"x")
+    else:
+        place.symlink_to("nothing")
+    with pytest.raises(NotADirectoryError, match=f"Not a directory: .*{place}"):
+        make_folder(place)
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_and_not_what_was_written_beside_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "record" / "inside").mkdir(parents=True)
+    with pytest.raises(IsADirectoryError) as caught:
+        write_atomically(tmp_path / "record", b"x")
+    assert caught.value.filename == str(tmp_path / "record")
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]

@@ -34,9 +34,9 @@ def test_a_damaged_one_is_empty_and_logged_once(
 
 async def test_one_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UnavailableError, match=r"^a\.json: not stored: File exists"):
+    with pytest.raises(UnavailableError, match=r"^a\.json: not stored: Not a directory"):
         await Record(tmp_path / "file" / "a.json").save({})
-    with pytest.raises(UnavailableError, match=r"^night: not stored: File exists"):
+    with pytest.raises(UnavailableError, match=r"^night: not stored: Not a directory"):
         await Record(tmp_path / "file" / "a.json").save({}, "night")
 
 

@@ -313,7 +313,7 @@ async def test_limits_that_cannot_be_stored_are_not_in_force(tmp_path: Path) -> 
         ("volume_limits", bench.loudness.put_limits("max=9")),
         ("night", bench.loudness.put_night("01:00-02:00 max=1")),
     ):
-        with pytest.raises(UnavailableError, match=f"^{name}: not stored: File exists"):
+        with pytest.raises(UnavailableError, match=f"^{name}: not stored: Not a directory"):
             await put
     assert (bench.loudness.limits, bench.loudness.night) == (Limits(), None)
 
