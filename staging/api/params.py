@@ -244,9 +244,13 @@ def validation_error(path: str, errors: Sequence[Any]) -> ApiError:
     """
     first = errors[0]
     places = [part for part in first["loc"][1:] if isinstance(part, str)]
-    if first["type"] == "json_invalid" or not places:
-        got = FieldError("body", first.get("input"), "a JSON object", secret=True)
-        return ApiError("400", 400, f"body: not JSON ({got.expected} expected)")
+    if first["type"] == "json_invalid":
+        return ApiError("400", 400, "body: not JSON (a JSON object expected)")
+    if not places:
+        body = first.get("input")
+        if body is None:
+            return ApiError("400", 400, str(MissingFieldError("body", "a JSON object")))
+        return ApiError("400", 400, str(FieldError("body", body, "a JSON object", secret=True)))
     field = places[0]
     known = _FIELDS_OF.get((path, field)) or _FIELDS.get(field) or _Field(None, first["msg"])
     if first["type"] == "missing":
