@@ -92,8 +92,8 @@ class Updater:
         standing = installer.standing()
         on_trial = standing.trial.transaction if standing.trial else None
         self._is_older = on_trial == LEFT  # the version after it kept dying
-        self._left = show_left(standing.last_rollback, running_version)
         self._record = TaskRecord(settings.state_dir, settings.download_dir, report, on_trial)
+        self._left = show_left(self._record.task, standing, running_version)
         self._verdict = recover(self._record.task, standing, running_version)
         self._trial = RunningTrial(
             self._record,

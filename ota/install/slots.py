@@ -156,12 +156,16 @@ class SlotInstaller:
             boot.store(self._state_dir, record.rolled_back(reason))
 
     def standing(self) -> Standing:
-        """Return the trial and the last roll-back of boot.json.
+        """Return the trial and the last roll-back of boot.json, or that it cannot be read.
 
         The other facts cannot be: `launch` counts the starts, never starts a version that was
-        rolled back, and starts no release without boot.json.
+        rolled back, and starts no release without boot.json. One that somebody has removed is not
+        lost: so the base is gone back to by hand (docs/ota.md).
         """
-        record = self._record()
+        try:
+            record = boot.load(self._state_dir)
+        except (BootRecordError, UnicodeDecodeError, OSError):
+            return Standing(record_lost=True)
         return Standing(record.trial, record.last_rollback)
 
     def examine(self, version: str) -> list[str]:

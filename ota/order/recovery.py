@@ -15,6 +15,7 @@ from wire.ota import version_key
 from wire.records import dataclass
 
 LOST_RECORD = "the boot record was lost; the new version does not run"
+DAMAGED_RECORD = "the boot record is damaged"
 NOT_STARTED = "the new version could not be started"
 # How often a machine restart into the version on trial is requested before the update fails.
 RESTARTS = 3
@@ -99,15 +100,16 @@ def _recover_idle(task: Task | None, standing: Standing, running: str) -> Verdic
     """Decide when no update is unfinished."""
     trial = standing.trial
     if trial is None:
-        return _recover_left(task, standing.last_rollback, running)
+        return _recover_left(task, standing, running)
     if task is not None and task.state is State.FAILED and trial.transaction == task.transaction:
         return Verdict(Action.GO_BACK, task.failure or "", restart=trial.version == running)
     # A trial without a task: task.json was damaged. The version must still be confirmed.
     return Verdict(Action.TRIAL if trial.version == running else Action.IDLE)
 
 
-def _recover_left(task: Task | None, rollback: Rollback | None, running: str) -> Verdict:
+def _recover_left(task: Task | None, standing: Standing, running: str) -> Verdict:
     """Decide for the old version when the launcher may have left the one that was confirmed."""
+    rollback = _left_behind(task, standing, running)
     if rollback is None or rollback.transaction is not None or rollback.version == running:
         return Verdict(Action.IDLE)
     if task is None or task.state is not State.SUCCESS or task.order.version != rollback.version:
@@ -119,11 +121,24 @@ def _recover_left(task: Task | None, rollback: Rollback | None, running: str) ->
     return Verdict(Action.LEFT, rollback.reason)
 
 
-def show_left(rollback: Rollback | None, running: str) -> str | None:
+def show_left(task: Task | None, standing: Standing, running: str) -> str | None:
     """Return which confirmed version was left for the ``running`` one, and why; None: there is none."""
+    rollback = _left_behind(task, standing, running)
     if rollback is None or rollback.transaction is not None or rollback.version == running:
         return None
     return f"version {rollback.version} was left: {rollback.reason}"
+
+
+def _left_behind(task: Task | None, standing: Standing, running: str) -> Rollback | None:
+    """Return the last roll-back; without a record that could tell it, that of the version which the last update had confirmed.
+
+    The launcher starts the base where the record is damaged (docs/launcher.md), which may be years older.
+    """
+    if not standing.record_lost or task is None or task.state is not State.SUCCESS:
+        return standing.last_rollback
+    if version_key(task.order.version) <= version_key(running):
+        return standing.last_rollback
+    return Rollback(task.order.version, DAMAGED_RECORD, damaged=True)
 
 
 def _recover_old(task: Task, rollback: Rollback | None, restarts: int) -> Verdict:

@@ -75,6 +75,33 @@ async def test_a_damaged_version_is_told_of_and_fetched_again(
     assert rig.start().status()["left"] is None
 
 
+async def test_a_damaged_boot_record_is_told_of_and_its_version_fetched_again(
+    rig: UpdaterRig, order: Callable[..., bytes]
+) -> None:
+    record = rig.settings.state_dir / "slots/boot.json"
+    await succeed(rig, order())
+    record.write_bytes(record.read_bytes().replace(b'"active"', b'"activd"'))
+    updater = rig.start()
+    told = "version 1.1.0 was left: the boot record is damaged"
+    assert (rig.running, updater.status()["left"]) == ("1.0.0", told)
+    async with running(updater) as runner:
+        await until(rig.restarts.is_set, runner)
+    assert logs(rig) == [[told]]
+    await live(rig, None)
+    assert (rig.running, rig.task.state, rig.task.repairs) == ("1.1.0", State.SUCCESS, 1)
+    assert boot.load(rig.settings.state_dir).active == "1.1.0"
+    assert [final["event"] for final in rig.outbox.finals()] == [10]
+
+
+async def test_without_its_boot_record_the_base_that_somebody_went_back_to_stays(
+    rig: UpdaterRig, order: Callable[..., bytes]
+) -> None:
+    await succeed(rig, order())
+    (rig.settings.state_dir / "slots/boot.json").unlink()
+    updater = rig.start()
+    assert (rig.running, updater.status()["left"]) == ("1.0.0", None)
+
+
 async def test_a_version_that_is_whole_and_dies_is_not_fetched_again_and_may_be_ordered(
     rig: UpdaterRig, order: Callable[..., bytes]
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from base.files import fsync_tree
 from ota.errors import ContentError, NoSpaceError, StoppedError
-from ota.install.installer import UnpackLimits
+from ota.install.installer import Standing, UnpackLimits
 from ota.install.package import ReleaseInfo
 from ota.install.slots import SlotInstaller
 from ota.install.unpack import _Unpacker, inspect_package
@@ -261,7 +261,11 @@ def test_a_damaged_record_never_costs_a_release(tmp_path: Path) -> None:
     (tmp_path / "slots/boot.json").write_text("{")
     installer.collect(running="1.0.0")
     assert boot.release_folder(tmp_path, "1.1.0").is_dir()
-    assert installer.standing().trial is None
+    assert installer.standing() == Standing(record_lost=True)
+
+
+def test_a_record_that_is_not_there_is_not_lost(tmp_path: Path) -> None:
+    assert SlotInstaller(tmp_path).standing() == Standing()
 
 
 def test_a_disk_without_inodes_is_told_before_the_clean_up_makes_room(

@@ -95,7 +95,7 @@ def test_what_a_start_does_for_a_confirmed_version_that_was_left(case: str) -> N
     verdict = recover(task, Standing(None, rollback), running)
     assert (verdict.action, verdict.restart) == (action, False)
     assert verdict.reason == (rollback.reason if action in {Action.REPAIR, Action.LEFT} else "")
-    told = show_left(rollback, running)
+    told = show_left(task, Standing(None, rollback), running)
     assert (told is None) is (running == NEW or rollback.transaction is not None)
 
 
@@ -134,6 +134,35 @@ def test_what_was_given_up_and_still_runs_is_left(case: str) -> None:
     verdict = recover(task, Standing(None, rollback, given_up=True), NEW)
     assert (verdict.action, verdict.restart) == (action, True)
     assert bool(verdict.reason) == (action is Action.FAIL)
+
+
+LOST = Standing(record_lost=True)
+WITHOUT_A_RECORD = {
+    # task, running version
+    "confirmed": (SUCCEEDED, OLD, Action.REPAIR),
+    "confirmed, fetched again too often": (replace(SUCCEEDED, repairs=3), OLD, Action.LEFT),
+    "it runs": (SUCCEEDED, NEW, Action.IDLE),
+    "a newer base runs": (SUCCEEDED, "1.2.0", Action.IDLE),
+    "failed": (FAILED, OLD, Action.IDLE),
+    "no update": (None, OLD, Action.IDLE),
+    "under way": (CHECK, OLD, Action.GO_ON),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_A_RECORD)
+def test_a_confirmed_version_is_fetched_again_where_the_record_is_damaged(case: str) -> None:
+    task, running, action = WITHOUT_A_RECORD[case]
+    is_left = action in {Action.REPAIR, Action.LEFT}
+    verdict = recover(task, LOST, running)
+    assert (verdict.action, verdict.restart) == (action, False)
+    assert verdict.reason == ("the boot record is damaged" if is_left else "")
+    told = show_left(task, LOST, running)
+    assert told == (f"version {NEW} was left: the boot record is damaged" if is_left else None)
+
+
+def test_a_record_that_somebody_removed_is_left_alone() -> None:
+    assert recover(SUCCEEDED, Standing(), OLD).action is Action.IDLE
+    assert show_left(SUCCEEDED, Standing(), OLD) is None
 
 
 def test_without_its_record_a_new_version_is_on_trial() -> None:
