@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 NUMBER = 3
 # Changes of who is there after which it is certain that there are two (docs/link.md), and how many there may be.
 CERTAIN, MOST = 3, 5
+# And how many there may be where the cloud knows it from before: one that was under way.
+MOST_KNOWN = 1
 # Seconds after the last of these in which another one may be under way, and those until both must know it.
 UNDER_WAY_SECONDS, TOLD_SECONDS = 40.0, 420.0
 # Seconds in which the one that stays has heard of the other; and those for which one of them is away, at least and more.
@@ -105,6 +107,7 @@ class Holding:
         self.broken: list[str] = []
         self.changes: list[float] = []
         self._certain_at: float | None = None
+        self._most = MOST
         self._last = ""
 
     def forget(self, certain_at: float | None = None) -> None:
@@ -114,6 +117,7 @@ class Holding:
         """
         self.changes.clear()
         self._certain_at = certain_at
+        self._most = MOST if certain_at is None else MOST_KNOWN
         self._last = ""
 
     def note_certain(self, now: float) -> None:
@@ -133,7 +137,7 @@ class Holding:
         if now - since > UNDER_WAY_SECONDS:
             told = f"{now - since:.0f} s after it was certain that there are two"
             self.broken.append(f"{name} took the place of {last} {told}")
-        elif len(self.changes) > MOST:
+        elif len(self.changes) > self._most:
             seconds = now - self.changes[0]
             self.broken.append(
                 f"two machines took turns {len(self.changes)} times in {seconds:.0f} s"

@@ -50,10 +50,14 @@ def test_a_cloud_that_is_another_process_knows_by_its_store_that_there_are_two()
         holding.registered(name, now)
     holding.forget(300.0)
     holding.registered("b", 301.0)
-    holding.registered("a", 339.0)  # was under way
+    holding.registered("a", 305.0)  # was under way
     assert holding.broken == []
-    holding.registered("b", 345.0)
-    assert holding.broken == ["b took the place of a 45 s after it was certain that there are two"]
+    holding.registered("b", 307.0)
+    assert holding.broken == ["two machines took turns 2 times in 2 s"]
+    holding.registered("a", 345.0)
+    assert holding.broken[1:] == [
+        "a took the place of b 45 s after it was certain that there are two"
+    ]
 
 
 def test_a_cloud_that_is_another_process_knows_nobody() -> None:
