@@ -61,7 +61,7 @@ async def version_info(
     ),
 )
 async def update(services: Served, signed: SignedRequest, body: UpdateBody) -> JSONResponse:
-    """5.3: order an update; the device gets the order now, or when it next registers."""
+    """5.3: order an update; the device gets the order now, or when it is there and answers."""
     uuid = body.deviceUuid
     _, device_id = await authorize(services, signed, Scope.OTA, uuid)
     signed.trail.target = f"package {body.packageId}"

@@ -41,7 +41,7 @@ class Cancel(StrEnum):
 
     NONE = ""
     WANTED = "WANTED"
-    """It was; the device has not answered yet, and is notified when it next registers."""
+    """It was; the device has not answered yet, and is told again."""
     ANSWERED = "TOLD"
     """It was, and the device answered the notification."""
 

@@ -227,7 +227,7 @@ def cancel(
         task_id: the task.
         reason: why the task ends now; None if its device ends it (`order_rules.ends_by_cancel`).
         now: the time, ms.
-        answered: whether the device answered; otherwise it is notified when it next registers.
+        answered: whether the device answered; otherwise it is told again (`gateway.orders`).
     """
     task = session.get_one(OtaTask, task_id)
     task.cancel = (Cancel.ANSWERED if answered else Cancel.WANTED).value
