@@ -24,7 +24,8 @@ from staging.store.fleet_models import FleetSample, HealthPart
 from staging.store.models import AccessToken, AuditEntry, UsedNonce
 from staging.times import now_ms
 from tools.sim.clock import START
-from tools.sim.people import begin
+from tools.sim.faults import for_a_while
+from tools.sim.people import begin, by_app
 
 if TYPE_CHECKING:
     from tools.sim.open_api import OpenApi
@@ -42,6 +43,8 @@ PART_MS = 300_000
 SHORTEST_SECONDS = 60
 # Seconds between two looks for what is to be in the audit log, and how many there are: a store without room is tried again.
 ENTRY_SECONDS, LOOKS = 15.0, 3
+# Seconds for which a disk is full, and those after which something is ordered meanwhile.
+FULL_SECONDS, ORDERED_SECONDS = 12.0, (1.0, 5.0)
 # Seconds until a cloud serves.
 BEGIN_SECONDS = 0.05
 # What happens only in worlds with such days.
@@ -192,4 +195,18 @@ def old_request(world: World, chance: float) -> None:
         begin(world, world.observer.apps.ask_again(api, heard[at]), api)
 
 
-HAPPENINGS = {NAME: old_request}
+def order_without_room(world: World, chance: float) -> None:
+    """Let an app order something while the cloud's disk is full: it is done, and noted once there is room."""
+    mount = world.cloud.mount
+    mount.full = True
+
+    def undo() -> None:
+        mount.full = world.cloud.mount.full = False
+
+    for_a_while(world, "full cloud", FULL_SECONDS, undo)
+    for seconds in ORDERED_SECONDS:
+        value = str((int(chance * 16) + int(seconds)) % 8)
+        world.later(seconds, functools.partial(by_app, world, "volume", value))
+
+
+HAPPENINGS = {NAME: old_request, "order without room": order_without_room}

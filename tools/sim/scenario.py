@@ -76,7 +76,7 @@ DAMAGE = {"cloud bit flip": 6}
 # Its power goes while its disk is full; that has its own chance too.
 CUT_WHILE_FULL = {"cloud cut while full": 8}
 # Of what the cloud keeps for days of its own, where those are short; that has its own chance too.
-AGES = {"old request": 30}
+AGES = {"old request": 30, "order without room": 12}
 # Its files may be damaged while it runs, too; that has its own chance.
 ROTS = {"cloud bit rot": 20}
 # So may its store, which is looked at then as a server looks at it.
