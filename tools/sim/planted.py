@@ -200,7 +200,6 @@ PLANTS = (
     Plant("a nonce is forgotten before its token ends", "staging.store.apps", "UsedNonce.use_time < now - TOKEN_LIFETIME_S * 1000", "UsedNonce.use_time < now - TOKEN_LIFETIME_S * 500", "seeds"),
     Plant("the audit log has no days", "staging.store.audit", "AuditEntry.ts < now - KEPT_MS", "AuditEntry.ts < now - 1000 * KEPT_MS", "seeds"),
     Plant("what the audit log had no room for is lost", "staging.audit", "            self._waiting.extendleft(reversed(taken))\n", "", "seeds"),
-    Plant("a damaged store is an internal error", "staging.store.engine", "    sqlite3.SQLITE_CORRUPT: Trouble.DAMAGED,\n", "", "seeds"),
     Plant("an order whose machine goes before its answer is told as done", "staging.gateway.session", "            raise _as_gateway_error(self.identity.uuid, error) from error\n        finally:", "            if isinstance(error, StreamClosedError):\n                return Answer(Code.CHANGED)\n            raise _as_gateway_error(self.identity.uuid, error) from error\n        finally:", "seeds"),
     Plant("an update interrupts the story", "ota.restart", "    if playing:\n", "    if playing and forced:\n", "seeds"),
     Plant("the night's limit binds nobody", "resources.loudness.night", "            return self.begins <= minute < self.ends\n", "            return False\n", "seeds"),
