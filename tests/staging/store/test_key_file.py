@@ -11,6 +11,7 @@ import pytest
 
 from staging.errors import StoreBusyError
 from staging.store.key_file import FILE_NAME, KeyFile
+from tests.base.recorded import RENAME, SYNC, Recorder
 
 PAGE = 4096
 ADD = "INSERT INTO keys (id, key) VALUES (?, ?)"
@@ -131,6 +132,20 @@ def test_a_change_stays_over_a_power_cut(path: Path) -> None:
     file = KeyFile(path)
     assert file.found("PRAGMA journal_mode") == [("delete",)]
     assert file.found("PRAGMA synchronous") == [(3,)]
+
+
+def test_a_mended_file_is_in_its_place_after_a_power_cut(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(row(600)[1]) // PAGE * PAGE] = 99
+    path.write_bytes(data)
+    recorder = Recorder(path.parent, monkeypatch)
+    with pytest.raises(StoreBusyError):
+        numbers(KeyFile(path))
+    (renamed,) = (at for at, call in enumerate(recorder.calls) if call[0] == RENAME)
+    assert recorder.calls[renamed][1:3] == (f".{FILE_NAME}.new", FILE_NAME)
+    assert recorder.calls[renamed + 1] == (SYNC, ".", None)
 
 
 def test_a_file_that_somebody_removes_is_begun_anew(path: Path) -> None:
