@@ -33,6 +33,14 @@ def test_loudness_is_of_what_is_spoken(gain: float, level: float) -> None:
     assert (found.seconds, found.lead, found.tail) == pytest.approx((3.0, 0.5, 1.5), abs=0.021)
 
 
+@pytest.mark.parametrize(("decibels", "less"), [(-19, 3.0), (-21, 0.0)])
+def test_what_is_twenty_decibels_below_the_loudest_is_no_speech(decibels: int, less: float) -> None:
+    """A second as loud as that counts as half of what is spoken, or not at all."""
+    alone = measure(RATE, tone(0.9, 1.0)).loudness
+    both = measure(RATE, tone(0.9, 1.0) + tone(0.9 * 10 ** (decibels / 20), 1.0)).loudness
+    assert alone - both == pytest.approx(less, abs=0.1)
+
+
 @pytest.mark.parametrize(("decibels", "tail"), [(-29, 0.0), (-31, 0.5)])
 def test_what_is_thirty_decibels_below_the_loudest_is_silence(decibels: int, tail: float) -> None:
     found = measure(RATE, tone(0.9, 1.0) + tone(0.9 * 10 ** (decibels / 20), 0.5))
