@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from staging.advise.framed import FramedPeer, frame
 from staging.advise.message import REQUEST_ID, UNTIL, Message, decode, encode, request, show
+from staging.advise.record import Known, LineSeen, Trace
 from transport.coap import decode_message
+from wire.framing import FrameDecoder
 
 OPTIONS = st.lists(
     st.tuples(st.integers(1, 70000).map(lambda n: n % 65536), st.binary(max_size=300)), max_size=6
@@ -79,3 +84,20 @@ def test_the_options_of_our_own_have_the_numbers_of_their_decision() -> None:
     assert (
         encode(sent) == b"\x40\x03\0\0\xe1" + first + b"u\xd1" + bytes((65052 - 65020 - 13,)) + b"r"
     )
+
+
+def test_a_report_in_blocks_is_put_together_and_each_block_is_asked_for() -> None:
+    """RFC 7959: Block1 is option 27, of a number, whether more follow, and the size; 2.31 asks for the next."""
+    sent = bytearray()
+    bench: Any = SimpleNamespace(now=lambda: 1.0, wall_ms=lambda: 0)
+    line: Any = SimpleNamespace(seen=LineSeen(1.0), write=sent.extend, close=lambda: None)
+    peer = FramedPeer(bench, line, Known("a" * 14, "t"), Trace())
+    for number, part, more in ((0, b'{"da', True), (1, b'ta":{}}', False)):
+        head = b"\x40\x02\0" + bytes((number,)) + b"\xb2v1\x06device\x04data"  # CON POST
+        block = b"\xd1\x03" + bytes((number << 4 | more << 3 | 6,))  # 27 is 11 and 13 and 3
+        peer.take(frame(head + block + b"\xff" + part))
+    answers = [decode(each) for each in FrameDecoder(1 << 20).feed(bytes(sent))]
+    assert [(each.code, each.mid) for each in answers] == [(0x5F, 0), (0x44, 1)]
+    assert [each.options for each in answers] == [((27, b"\x0e"),), ((27, b"\x16"),)]
+    (arrival,) = peer.taken
+    assert (arrival.method, arrival.payload) == ("POST", b'{"data":{}}')
