@@ -17,7 +17,8 @@ def test_steady_noise_is_weaker_and_what_stands_out_stays(loudness: float) -> No
     sound[12000:20000] += tone
     clean = cleaned(sound)
     assert len(clean) == len(sound)
-    assert numpy.std(clean[:8000]) < 0.5 * numpy.std(sound[:8000])
+    # A twentieth of its power stays in any case: what is quite silent is no room.
+    assert 0.2 < numpy.std(clean[:8000]) / numpy.std(sound[:8000]) < 0.5
     assert numpy.std(clean[12000:20000]) > 0.9 * numpy.std(tone)
 
 
