@@ -94,8 +94,8 @@ class Replacement:
         self._temp.unlink(missing_ok=True)
         try:
             descriptor = os.open(self._temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._mode)
-        except OSError as error:  # the temp file's name says nothing to whoever named the other
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
+        except OSError as error:
+            raise self._named(error) from error
         os.fchmod(descriptor, self._mode)  # regardless of the umask
         self._file = os.fdopen(descriptor, "wb")
         if self._owner is not None:
@@ -109,7 +109,10 @@ class Replacement:
 
     def write(self, data: bytes) -> None:
         """Append to the new content."""
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._named(error) from error
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
@@ -118,7 +121,9 @@ class Replacement:
                     self._file.flush()
                     os.fsync(self._file.fileno())
             if error is None:
-                self._move()
+                self._temp.replace(self._path)
+        except OSError as fault:
+            raise self._named(fault) from fault
         finally:
             # Only after an error: once replaced, the temp name may belong to the next writer.
             if error is not None or sys.exception() is not None:
@@ -126,11 +131,9 @@ class Replacement:
         if error is None:
             fsync_path(self._path.parent)
 
-    def _move(self) -> None:
-        try:
-            self._temp.replace(self._path)
-        except OSError as error:  # it names the temp file alone, which has no fault
-            raise OSError(error.errno, error.strerror, str(self._path)) from error
+    def _named(self, error: OSError) -> OSError:
+        """Return the error with the path's name: it has none (a full disk), or the temp file's, which says nothing."""
+        return OSError(error.errno, error.strerror, str(self._path))
 
 
 def _refuse_device(path: Path) -> None:

@@ -136,6 +136,10 @@ def _write(output: Path, info: ReleaseInfo, files: list[tuple[str, Path]]) -> No
         fsync_path(temp)
         temp.replace(output)
         fsync_path(output.parent)
+    except OSError as error:
+        if error.filename not in {None, str(temp), temp}:  # a source's
+            raise
+        raise OSError(error.errno, error.strerror, str(output)) from error
     finally:
         temp.unlink(missing_ok=True)
 

@@ -365,3 +365,22 @@ def test_a_folder_in_the_place_of_a_file_is_named_and_not_what_was_written_besid
         write_atomically(tmp_path / "record", b"x")
     assert caught.value.filename == str(tmp_path / "record")
     assert [path.name for path in tmp_path.iterdir()] == ["record"]
+
+
+@pytest.mark.parametrize("size", [10, 1_000_000], ids=["at the flush", "at a write"])
+def test_a_full_disk_names_the_file_that_has_no_room(tmp_path: Path, size: int) -> None:
+    """The system's error of a write has no name: whoever reads it learns of no disk."""
+    path = tmp_path / "record"
+    path.write_bytes(b"old")
+
+    def write() -> None:
+        with Replacement(path) as file:
+            full = os.open("/dev/full", os.O_WRONLY)
+            os.dup2(full, file._file.fileno())
+            os.close(full)
+            file.write(b"x" * size)
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("record", b"old")]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from ota.install.package import ReleaseInfo
 from release.build import PACKAGES as BUILT_PACKAGES
+from release.build import _write
 from tests.release.tool import BUILD, PACKAGES, Tool
 from tools.syntax import parse
 
@@ -78,3 +81,19 @@ def test_a_build_date_that_is_none(tool: Tool) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert 'SUPPORT_END: got "soon", expected a day such as' in done.stderr
     assert not (tool.folder / "o").exists()
+
+
+def test_a_disk_without_room_names_the_package_and_leaves_the_old_one(tmp_path: Path) -> None:
+    """The system's error of a write has no name."""
+    output = tmp_path / "package.tar.gz"
+    output.write_bytes(b"the one before")
+    source = tmp_path / "source.py"
+    source.write_bytes(b"x = 1\n")
+    full = output.with_name(f".{output.name}.tmp")
+    full.symlink_to("/dev/full")
+    info = ReleaseInfo("story-machine", "1.2.0", ">=3.11", (), (), 6, 1)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        _write(output, info, [("source.py", source)])
+    assert caught.value.filename == str(output)
+    assert output.read_bytes() == b"the one before"
+    assert not full.is_symlink()
