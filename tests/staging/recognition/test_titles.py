@@ -64,16 +64,19 @@ def test_a_title_alone_is_played_up_to_12_wrong_of_a_hundred_and_offered_up_to_3
 
 
 @pytest.mark.parametrize(
-    ("heard", "is_offered"),
+    ("title", "heard", "is_offered"),
     [
-        ("abcd", True),  # two fifths of it
-        ("abc", False),
-        ("cdefg", True),
-        ("cdefx", False),  # a fifth of what is said is wrong
+        ("abcdefghij", "abcd", True),  # two fifths of it
+        ("abcdefghij", "abc", False),
+        ("abcdefghij", "cdefg", True),
+        ("abcdefghij", "cdefx", False),  # a fifth of what is said is wrong
+        ("abcdefghijklmnopqrst", "abcdefghix", True),  # a tenth
     ],
 )
-def test_a_part_alone_is_offered_if_it_is_enough_and_right(heard: str, *, is_offered: bool) -> None:
-    index = TitleIndex(["abcdefghij"])
+def test_a_part_alone_is_offered_if_it_is_enough_and_right(
+    title: str, heard: str, *, is_offered: bool
+) -> None:
+    index = TitleIndex([title])
     if is_offered:
         with pytest.raises(NoTitleError, match="may be the title"):
             index.alone(heard)
