@@ -41,9 +41,10 @@ class Given:
     answered: float | None = None
     is_done: bool = False
 
-    def fault(self) -> str | None:
-        """Return what is wrong with it, None if nothing is."""
-        if len(self.by) > 1:
+    def fault(self, *, may_be_handed_on: bool = False) -> str | None:
+        """Return what is wrong with it, None if nothing is; ``may_be_handed_on``: each of the two may have had it once."""
+        most = len({who for who, _ in self.by}) if may_be_handed_on else 1
+        if len(self.by) > most:
             return f"was done {len(self.by)} times: {', '.join(f'by {who} at {at:.1f} s' for who, at in self.by)}"
         if self.is_done and not self.by:
             return "was answered as done, and nobody has done it"
@@ -60,6 +61,8 @@ class TwinOrders:
     def __init__(self) -> None:
         """Have given none."""
         self._given: dict[str, Given] = {}
+        self.is_by_broker = False
+        """Whether a broker has one session for both: what one has done and not acknowledged as the other takes its place is handed over again."""
         self._found: list[str] = []
 
     def begin(self) -> str:
@@ -91,7 +94,10 @@ class TwinOrders:
     @property
     def broken(self) -> list[str]:
         """What may not be."""
-        found = {value: given.fault() for value, given in self._given.items()}
+        found = {
+            value: given.fault(may_be_handed_on=self.is_by_broker)
+            for value, given in self._given.items()
+        }
         told = [
             f"order {value} to a device that two machines are {why}"
             for value, why in found.items()

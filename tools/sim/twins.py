@@ -180,6 +180,7 @@ class Twins:
         world = self._world
         if not self.is_allowed or self._both:
             return
+        self.orders.is_by_broker = world.broker is not None
         profile = world.cloud.template.profile(NUMBER, by_mqtt=world.broker is not None)
         for letter in "ab":
             made = Twin(

@@ -44,6 +44,19 @@ async def test_an_order_is_done_by_one_in_its_time_or_by_none(
     assert await judged(by, answer) == wanted
 
 
+@pytest.mark.parametrize(("by", "is_broken"), [("ab", False), ("aa", True), ("aba", True)])
+async def test_a_broker_may_hand_on_what_the_other_one_has_not_acknowledged(
+    by: str,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    orders = TwinOrders()
+    orders.is_by_broker, value = True, orders.begin()
+    for name in by:
+        await orders.carry_out(name, 9.0, Request("PUT", ("volume",), payload=value.encode()))
+    orders.answered(value, 10.0, DONE)
+    assert bool(orders.broken) is is_broken
+
+
 async def test_what_is_no_order_of_theirs_is_not_found() -> None:
     orders = TwinOrders()
     for request in (
