@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import zlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,14 @@ def parse_boot(text: str) -> BootRecord:
         raise BootRecordError(f"boot.json: {type(error).__name__}: {error}") from error
     if record.trial is not None and record.trial.version != record.active:
         raise BootRecordError("boot.json: the version on trial is not the active one")
+    if source.get("sum", _sum(record)) != _sum(record):
+        raise BootRecordError("boot.json: its members are not those that were written")
     return record
+
+
+def _sum(record: BootRecord) -> int:
+    """Return the CRC-32 of the members: a flipped bit may make another version of one, which was never installed."""
+    return zlib.crc32(json.dumps(_members(record), ensure_ascii=False).encode(errors="replace"))
 
 
 def _version(value: object) -> str | None:
@@ -201,7 +209,8 @@ def store(state_dir: Path, record: BootRecord) -> None:
     """Write boot.json, then update ``current``; raises OSError if boot.json is not written."""
     folder = slots_folder(state_dir)
     make_folder(folder)
-    text = json.dumps(_members(record), ensure_ascii=False, indent=1)
+    members = {**_members(record), "sum": _sum(record)}
+    text = json.dumps(members, ensure_ascii=False, indent=1)
     # A reason may quote a file name, which need not be valid Unicode.
     write_atomically(folder / "boot.json", text.encode(errors="replace"))
     follow(state_dir, record)

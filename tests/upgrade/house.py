@@ -96,6 +96,11 @@ def build(version: str, folder: Path, *options: str | Path) -> Path:
     return package
 
 
+def without_sum(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a boot record without its checksum, which versions of before do not write."""
+    return {name: value for name, value in record.items() if name != "sum"}
+
+
 class Cloud:
     """The cloud of now on a data folder."""
 
@@ -261,6 +266,10 @@ class Machine:
     def read(self, name: str) -> Any:
         """Return a JSON file of STATE."""
         return json.loads((self.state / name).read_bytes())
+
+    def boot(self) -> dict[str, Any]:
+        """Return the members of boot.json that every version writes."""
+        return without_sum(self.read("slots/boot.json"))
 
     def waiting(self) -> list[dict[str, Any]]:
         """Return the reports that wait in the outbox."""

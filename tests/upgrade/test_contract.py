@@ -32,6 +32,7 @@ from tests.upgrade.house import (
     install_base,
     run_code,
     unpack,
+    without_sum,
 )
 from tools.syntax import parse
 
@@ -98,7 +99,8 @@ def write_boot(state: Path, **members: Any) -> None:
 
 
 def read_boot(state: Path) -> dict[str, Any]:
-    return dict(json.loads((state / "slots" / "boot.json").read_bytes()))
+    """Return the members that every version writes."""
+    return without_sum(json.loads((state / "slots" / "boot.json").read_bytes()))
 
 
 def start(base: Path, state: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -441,7 +443,7 @@ def test_the_names_of_the_programs_and_that_each_is_there() -> None:
         tomllib.loads((ROOT / name).read_text("utf-8"))["project"]
         for name in ("pyproject.toml", "cloud/pyproject.toml")
     )
-    assert agent["scripts"] == {"story-agent": "agent.cli:main"}
+    assert agent["scripts"].keys() == {"story-agent"}
     assert cloud["scripts"].keys() >= {"story-cloud", "story-release"}
     assert agent["name"] == "story-agent"
     for target in (*agent["scripts"].values(), *cloud["scripts"].values()):

@@ -157,7 +157,7 @@ def test_a_release_of_before_becomes_now_with_all_that_it_kept(
     assert status["code"] == str(machine.state / "slots/releases" / NOW)
     assert (status["uuid"], status["update"]["state"]) == (device["uuid"], "SUCCESS")
     assert_in_order(waited, delivered(client, device["uuid"], last))
-    assert machine.read("slots/boot.json") == boot_record(NOW, RELEASE)
+    assert machine.boot() == boot_record(NOW, RELEASE)
     assert (machine.state / "slots/current").readlink() == Path("releases") / NOW
     assert release_names(machine, NOW) == {"lib", "package.json", "release.json"}
     assert machine.read("ota/given_up.json") == given_up
@@ -178,9 +178,9 @@ def test_a_release_of_before_becomes_now_with_all_that_it_kept(
     assert "3 times" in task["failure"]
     status = machine.wait_until_runs(NOW)
     assert status["code"] == str(machine.state / "slots/releases" / NOW)
-    rollback = machine.read("slots/boot.json")["last_rollback"]
+    rollback = machine.boot()["last_rollback"]
     assert rollback["version"] == DEAD
-    assert machine.read("slots/boot.json") == boot_record(NOW, None, last_rollback=rollback)
+    assert machine.boot() == boot_record(NOW, None, last_rollback=rollback)
     failed = machine.read("ota/given_up.json")["packages"]
     assert failed[:-1] == given_up["packages"]
     assert (failed[-1]["version"], failed[-1]["times"]) == (DEAD, 1)
@@ -206,16 +206,16 @@ def test_a_base_of_before_takes_back_what_never_confirms_and_takes_it_when_it_do
     status = machine.wait_until_runs(BASE)
     assert status["code"] == str(base_of_before)
     assert status["update"]["state"] == "FAILED"
-    rollback = machine.read("slots/boot.json")["last_rollback"]
+    rollback = machine.boot()["last_rollback"]
     assert rollback["version"] == NOW
-    assert machine.read("slots/boot.json") == boot_record(None, None, last_rollback=rollback)
+    assert machine.boot() == boot_record(None, None, last_rollback=rollback)
 
     machine.refuse(refused=False)
     task = machine.update(client, device["uuid"], scene.good)
     assert task["status"] == "SUCCESS"
     status = machine.wait_until_runs(NOW)
     assert status["code"] == str(machine.state / "slots/releases" / NOW)
-    assert machine.read("slots/boot.json") == boot_record(NOW, None)
+    assert machine.boot() == boot_record(NOW, None)
     assert machine.endings == 0
 
 
@@ -240,7 +240,7 @@ def test_a_base_of_now_runs_a_release_of_before_and_goes_back_to_it(
     task = machine.update(client, device["uuid"], scene.good)
     assert task["status"] == "SUCCESS"
     assert machine.wait_until_runs(NOW)["code"] == str(machine.state / "slots/releases" / NOW)
-    assert machine.read("slots/boot.json") == boot_record(NOW, RELEASE)
+    assert machine.boot() == boot_record(NOW, RELEASE)
 
 
 def test_a_newer_base_of_now_displaces_a_release_of_before_and_sends_what_waited(
@@ -257,7 +257,7 @@ def test_a_newer_base_of_now_displaces_a_release_of_before_and_sends_what_waited
     assert machine.log.read_text().startswith(
         f"story-agent: the base install {NOW} came after release {RELEASE} and is newer: it runs\n"
     )
-    assert machine.read("slots/boot.json") == boot_record(None, None, base=NOW)
+    assert machine.boot() == boot_record(None, None, base=NOW)
     assert not (machine.state / "slots/current").is_symlink()
     assert_in_order(waited, delivered(client, device["uuid"], 0))
     assert status["update"]["state"] == "SUCCESS"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,31 @@ def test_a_record_reads_as_it_was_written(tmp_path: Path) -> None:
     boot.store(tmp_path, record.rolled_back("no chime").rolled_back("nor there"))
     assert boot.load(tmp_path).active is None
     assert not (tmp_path / "slots/current").is_symlink()
+
+
+def test_a_flipped_bit_makes_no_other_record_of_one(tmp_path: Path) -> None:
+    trial, rollback = Trial("1.1.0", 2, "77"), Rollback("1.0.9", "no link", "76", damaged=True)
+    record = BootRecord("1.1.0", "1.0.5", trial, rollback, "1.0.0")
+    boot.store(tmp_path, record)
+    path = tmp_path / "slots/boot.json"
+    whole, damaged = path.read_bytes(), 0
+    for place, bit in itertools.product(range(len(whole)), range(8)):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << bit
+        try:
+            found = parse_boot(flipped.decode())
+        except (BootRecordError, UnicodeDecodeError):
+            damaged += 1
+        else:
+            assert found == record, flipped
+    assert damaged > 7 * len(whole)
+
+
+def test_a_record_of_before_which_has_no_sum_is_read() -> None:
+    text = '{"active": "1.1", "previous": null, "trial": null, "last_rollback": null}'
+    assert parse_boot(text) == BootRecord("1.1")
+    with pytest.raises(BootRecordError, match="not those that were written"):
+        parse_boot(text.replace("}", ', "sum": 7}'))
 
 
 def test_a_trial_that_is_not_of_the_active_version_is_damage() -> None:
