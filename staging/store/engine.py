@@ -183,8 +183,9 @@ def scrub(url: URL) -> bool:
     engine = _postgresql(url, 1, STATEMENT_TIMEOUT_MS, BUSY_TIMEOUT_MS)
     try:
         with engine.connect() as connection:
-            outside = connection.execution_options(isolation_level="AUTOCOMMIT")
-            outside.exec_driver_sql("VACUUM reports, voice_ledger")
+            driver: Any = connection.connection.driver_connection
+            driver.autocommit = True  # VACUUM takes no transaction
+            connection.exec_driver_sql("VACUUM reports, voice_ledger")
     finally:
         engine.dispose()
     return True

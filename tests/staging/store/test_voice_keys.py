@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 
 from staging.erasing import Eraser
@@ -234,6 +235,18 @@ def break_commit(database: Database) -> None:
         raise sqlite3.OperationalError("the connection is gone")
 
     event.listen(database._writer, "commit", on_commit)
+
+
+def test_files_are_scrubbed_by_a_connection_that_is_not_asked_what_its_server_had_before(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLAlchemy knows nothing of it where connections to other servers have failed before (`test_unopened`)."""
+
+    def unknown(_dialect: object, _connection: object) -> None:
+        raise AttributeError("default_isolation_level")
+
+    monkeypatch.setattr(PGDialect_psycopg, "reset_isolation_level", unknown)
+    database.scrub()
 
 
 async def test_a_commit_that_fails_leaves_the_voice_that_it_was_to_erase(erased: Erased) -> None:
