@@ -116,6 +116,14 @@ def test_links_into_a_document_find_their_heading(path: Path) -> None:
         assert unquote(anchor) in anchors(document), f"{target}: no such heading"
 
 
+def test_each_decision_has_a_number_of_its_own_which_its_heading_says() -> None:
+    pages = sorted((ROOT / "docs/adr").glob("[0-9]*.md"))
+    numbers = [page.name[:4] for page in pages]
+    assert len(set(numbers)) == len(pages) > 70
+    for page, number in zip(pages, numbers, strict=True):
+        assert re.match(rf"# (ADR )?0*{int(number)}[:.] ", page.read_text("utf-8")), page.name
+
+
 def test_anchors_are_those_of_a_forge(tmp_path: Path) -> None:
     document = tmp_path / "d.md"
     document.write_text("# A `b`, *c*: d-e_f\n```\n# no\n```\n## 烧录\n## 烧录\n## [x](y) 1.\n")

@@ -5,7 +5,7 @@ record (``KEY.json``) of which bytes they are. Bytes are on the disk before the 
 a part becomes a story by a rename, so that neither a power cut nor a cut transfer makes half a story
 a whole one. Another edition of a pinned story is kept beside the whole one, in ``KEYb``, with a record of its own
 (``KEY-next.json``) until all of it is there: then it takes the record's place, and the next edition has the other name
-(docs/adr/0085). Everything here blocks: call it in a thread.
+(docs/adr/0087). Everything here blocks: call it in a thread.
 """
 
 from __future__ import annotations
