@@ -6,6 +6,8 @@ import asyncio
 import logging
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -69,17 +71,27 @@ async def test_a_kept_story_that_the_server_has_anew_is_fetched_anew(tmp_path: P
         assert len(site.firsts("/a.mp3")) == 2
 
 
-async def test_a_pinned_story_of_which_another_edition_breaks_off_plays_without_its_server(
-    tmp_path: Path,
-) -> None:
+BROKEN_OFF = [20_000, -1, -1, -1, -1, -1]
+
+
+@asynccontextmanager
+async def pinned_with_another(folder: Path, cuts: list[int]) -> AsyncIterator[tuple[Page, str]]:
+    """Serve a story that was pinned and fetched, and of which there is another edition now, given as far as ``cuts``."""
     page = Page()
     async with Site(a_mp3=page).serve() as site:
         url = site.url("/a.mp3")
-        async with online(tmp_path) as served:
+        async with online(folder) as served:
             await served.keep(url, pinned=True)
             await served.fetch_pinned()
-        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [20_000, -1, -1, -1, -1, -1]
+        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', list(cuts)
         site.asked.clear()
+        yield page, url
+
+
+async def test_a_pinned_story_of_which_another_edition_breaks_off_plays_without_its_server(
+    tmp_path: Path,
+) -> None:
+    async with pinned_with_another(tmp_path, BROKEN_OFF) as (page, url):
         async with online(tmp_path) as served:
             queue = await served.open(url)
             assert await play(served, queue.tracks[0]) == page.body[:20_000]
@@ -88,14 +100,7 @@ async def test_a_pinned_story_of_which_another_edition_breaks_off_plays_without_
 
 
 async def test_the_next_edition_of_a_pinned_story_is_fetched_and_then_plays(tmp_path: Path) -> None:
-    page = Page()
-    async with Site(a_mp3=page).serve() as site:
-        url = site.url("/a.mp3")
-        async with online(tmp_path) as served:
-            await served.keep(url, pinned=True)
-            await served.fetch_pinned()
-        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [20_000, -1, -1, -1, -1, -1]
-        site.asked.clear()
+    async with pinned_with_another(tmp_path, BROKEN_OFF) as (page, url):
         async with online(tmp_path) as served:
             await play(served, (await served.open(url)).tracks[0])
         page.cuts = []
@@ -110,14 +115,7 @@ async def test_the_next_edition_of_a_pinned_story_is_fetched_and_then_plays(tmp_
 async def test_a_pinned_story_whose_next_edition_cannot_be_opened_plays_as_it_was(
     tmp_path: Path,
 ) -> None:
-    page = Page()
-    async with Site(a_mp3=page).serve() as site:
-        url = site.url("/a.mp3")
-        async with online(tmp_path) as served:
-            await served.keep(url, pinned=True)
-            await served.fetch_pinned()
-        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [-1] * 20
-        site.asked.clear()
+    async with pinned_with_another(tmp_path, [-1] * 20) as (_, url):
         async with online(tmp_path) as served:
             assert await play(served, Track("a", url)) == SOUND
             await served.keep(url, pinned=False)
@@ -129,14 +127,7 @@ async def test_a_pinned_story_whose_next_edition_cannot_be_opened_plays_as_it_wa
 
 
 async def test_an_edition_that_was_taken_back_is_not_fetched(tmp_path: Path) -> None:
-    page = Page()
-    async with Site(a_mp3=page).serve() as site:
-        url = site.url("/a.mp3")
-        async with online(tmp_path) as served:
-            await served.keep(url, pinned=True)
-            await served.fetch_pinned()
-        page.body, page.etag, page.cuts = SOUND[::-1], '"2"', [20_000, -1, -1, -1, -1, -1]
-        site.asked.clear()
+    async with pinned_with_another(tmp_path, BROKEN_OFF) as (page, url):
         async with online(tmp_path) as served:
             await play(served, Track("a", url))
         page.body, page.etag, page.cuts = SOUND, '"1"', []
@@ -409,6 +400,8 @@ async def test_only_a_url_can_be_pinned(tmp_path: Path) -> None:
 
 REFUSED_LISTS = """
 import asyncio, re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from machine.errors import RefusedError
 from resources.online.online import _read_list
