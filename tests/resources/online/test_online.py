@@ -91,10 +91,10 @@ async def pinned_with_another(folder: Path, cuts: list[int]) -> AsyncIterator[tu
 async def test_a_pinned_story_of_which_another_edition_breaks_off_plays_without_its_server(
     tmp_path: Path,
 ) -> None:
-    async with pinned_with_another(tmp_path, BROKEN_OFF) as (page, url):
-        async with online(tmp_path) as served:
-            queue = await served.open(url)
-            assert await play(served, queue.tracks[0]) == page.body[:20_000]
+    another = pinned_with_another(tmp_path, BROKEN_OFF)
+    async with another as (page, url), online(tmp_path) as served:
+        queue = await served.open(url)
+        assert await play(served, queue.tracks[0]) == page.body[:20_000]
     async with online(tmp_path) as served:  # the server is away
         assert await play(served, queue.tracks[0]) == SOUND
 
@@ -120,9 +120,8 @@ async def test_a_pinned_story_whose_next_edition_cannot_be_opened_plays_as_it_wa
             assert await play(served, Track("a", url)) == SOUND
             await served.keep(url, pinned=False)
         async with online(tmp_path) as served:
-            with pytest.raises(
-                RefusedError, match="503"
-            ):  # as any other: it is left out for what the server has
+            # As any other: it is left out for what the server has.
+            with pytest.raises(RefusedError, match="503"):
                 await served.source_for(Track("a", url))
 
 
