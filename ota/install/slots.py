@@ -146,8 +146,14 @@ class SlotInstaller:
         boot.store(self._state_dir, self._record().activated(version, transaction))
 
     def confirm(self) -> None:
-        """End the trial and keep the active version."""
-        boot.store(self._state_dir, self._record().confirmed())
+        """End the trial and keep the active version.
+
+        A record that cannot be read stays as it is, so that the next start finds it and repairs it: one that names
+        no version would be the base for good.
+        """
+        record = self._record()
+        if record.trial is not None:
+            boot.store(self._state_dir, record.confirmed())
 
     def roll_back(self, reason: str) -> None:
         """Make the previous version, or else the base install, start next."""

@@ -137,14 +137,16 @@ def parse_boot(text: str) -> BootRecord:
         raise BootRecordError(f"boot.json: {type(error).__name__}: {error}") from error
     if record.trial is not None and record.trial.version != record.active:
         raise BootRecordError("boot.json: the version on trial is not the active one")
-    if source.get("sum", _sum(record)) != _sum(record):
+    # Of all members, as a later version may have more: those are for it alone, and are no damage.
+    members = {name: value for name, value in source.items() if name != "sum"}
+    if source.get("sum", _sum(members)) != _sum(members):
         raise BootRecordError("boot.json: its members are not those that were written")
     return record
 
 
-def _sum(record: BootRecord) -> int:
+def _sum(members: dict[str, Any]) -> int:
     """Return the CRC-32 of the members: a flipped bit may make another version of one, which was never installed."""
-    return zlib.crc32(json.dumps(_members(record), ensure_ascii=False).encode(errors="replace"))
+    return zlib.crc32(json.dumps(members, ensure_ascii=False).encode(errors="replace"))
 
 
 def _version(value: object) -> str | None:
@@ -209,7 +211,8 @@ def store(state_dir: Path, record: BootRecord) -> None:
     """Write boot.json, then update ``current``; raises OSError if boot.json is not written."""
     folder = slots_folder(state_dir)
     make_folder(folder)
-    members = {**_members(record), "sum": _sum(record)}
+    members = _members(record)
+    members["sum"] = _sum(members)
     text = json.dumps(members, ensure_ascii=False, indent=1)
     # A reason may quote a file name, which need not be valid Unicode.
     write_atomically(folder / "boot.json", text.encode(errors="replace"))

@@ -264,6 +264,18 @@ def test_a_damaged_record_never_costs_a_release(tmp_path: Path) -> None:
     assert installer.standing() == Standing(record_lost=True)
 
 
+def test_a_damaged_record_is_not_confirmed_as_the_base(tmp_path: Path) -> None:
+    """A valid record that names no version would be the base for good; what is damaged is found, and repaired."""
+    installer = SlotInstaller(tmp_path)
+    installer.activate("1.1.0", "76")
+    (tmp_path / "slots/boot.json").write_text("{")
+    installer.confirm()
+    assert installer.standing() == Standing(record_lost=True)
+    installer.activate("1.1.0", "77")
+    installer.confirm()
+    assert boot.load(tmp_path) == boot.BootRecord("1.1.0")
+
+
 def test_a_record_that_is_not_there_is_not_lost(tmp_path: Path) -> None:
     assert SlotInstaller(tmp_path).standing() == Standing()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ def test_a_record_of_before_which_has_no_sum_is_read() -> None:
     assert parse_boot(text) == BootRecord("1.1")
     with pytest.raises(BootRecordError, match="not those that were written"):
         parse_boot(text.replace("}", ', "sum": 7}'))
+
+
+def test_a_record_of_a_later_version_is_read_though_it_has_members_that_are_not_known() -> None:
+    """It is what the launcher of a base of before finds: as damage it would take the machine back to that base."""
+    known = '{"active": "1.1", "previous": null, "trial": null, "last_rollback": null, "base": null'
+    later = f'{known}, "slot": {{"name": "乙", "tries": [1, 2]}}'
+    number = zlib.crc32(f"{later}}}".encode())
+    assert parse_boot(f'{later}, "sum": {number}}}') == BootRecord("1.1")
+    with pytest.raises(BootRecordError, match="not those that were written"):
+        parse_boot(f'{later.replace("乙", "甲")}, "sum": {number}}}')
 
 
 def test_a_trial_that_is_not_of_the_active_version_is_damage() -> None:
