@@ -268,9 +268,14 @@ def note_cancels_answered(session: Session, task_ids: list[int]) -> None:
 
 
 def note_answer(session: Session, task_id: int, refusal: str | None, now: int) -> None:
-    """Record a device's answer to its order; ``refusal`` is None if it accepted the order."""
+    """Record a device's answer to its order; ``refusal`` is None if it accepted the order.
+
+    One that was cancelled while it was on its way is cancelled again: another worker's cancellation may have overtaken it.
+    """
     task = session.get_one(OtaTask, task_id)
     task.accepted = refusal is None
+    if task.accepted and task.cancel:
+        task.cancel = Cancel.WANTED.value
     text = "[Success] OK" if refusal is None else f"[Failed] {refusal[:TEXT_LIMIT]}"
     add_line(session, task, text, now)
     if refusal is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -43,6 +43,8 @@ class Line:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answer: Answer | Exception = RequestTimeoutError("nothing for 10 s")
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        """What happens while the next request is on its way."""
 
     async def request(
         self, connection: Any, /, method: str, path: tuple[str, ...], payload: bytes = b"",
@@ -52,6 +54,9 @@ class Line:
         is_order = method == "PUT"
         number = parse_order(payload).transaction if is_order else parse_cancel_query(query)
         self.asked.append(number if is_order else f"cancel {number}")
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            await happens()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
@@ -72,9 +77,9 @@ class Bench:
         self.orders = self.process()
         self.session = self.register()
 
-    def process(self) -> Orders:
+    def process(self, sessions: Sessions | None = None) -> Orders:
         return Orders(
-            self.database, self.sessions, self.clock, api_url=lambda: "http://cloud", changed=lambda _uuid: None,
+            self.database, sessions or self.sessions, self.clock, api_url=lambda: "http://cloud", changed=lambda _uuid: None,
             owns=lambda _uuid: self.is_owner, look_seconds=10.0, monotonic=lambda: self.now,
         )  # fmt: skip
 
@@ -188,6 +193,25 @@ async def test_of_several_workers_the_devices_own_one_sends_it(bench: Bench) -> 
     assert await bench.look() == []
     bench.is_owner = True  # the one that was is gone
     assert await bench.look() == [number]
+
+
+async def test_an_order_that_another_workers_cancellation_overtook_is_cancelled_again(
+    bench: Bench,
+) -> None:
+    """Each worker has a session of its own, and no lock of both: the device knows nothing of what is cancelled, and takes it then."""
+    number = bench.order()
+    sessions = Sessions()
+    sessions.add(Session(bench.session.identity, Peer(), bench.line, 10.0, registered_ms=0))
+
+    async def overtake() -> None:
+        bench.line.answer = Answer(Code.NOT_FOUND)
+        await bench.process(sessions).cancel(UUID)
+        bench.line.answer = CHANGED
+
+    bench.line.meanwhile = overtake
+    assert await bench.look() == [number, f"cancel {number}"]
+    assert await bench.look() == [f"cancel {number}"]
+    assert await bench.look(10_000.0) == []
 
 
 @pytest.mark.one_database
