@@ -75,6 +75,8 @@ class Online:
             if not _is_away(error):
                 raise
             target = parse_target(url)
+            if isinstance(error, TimeoutError) and await self._serve_before(target, error):
+                return Queue((_track(url, url),))
             entries, missing = await self._lists.find(target)
             if entries:
                 note = f"{target.shown}: no answer: {missing} titles that are not kept are left out"
@@ -214,10 +216,9 @@ class Online:
         try:
             return await self._read(key, target, await self._upstream.open(target))
         except (RefusedError, UnavailableError) as error:
-            kept = await self._find_before(target, key) if _is_away(error) else None
-            if kept is not None:
-                _log.info("play: %s: the edition before plays: %s", target.shown, error)
-                return Found(await self._serve(key, target, kept.facts, kept.store))
+            before = await self._serve_before(target, error) if _is_away(error) else None
+            if before is not None:
+                return Found(before)
             if isinstance(error, AddressError):
                 _log.info("play: %s", error.detail)
             if isinstance(error, UnavailableError):  # of one title; the next one may play
@@ -258,9 +259,15 @@ class Online:
             await story.close()
             raise
 
-    async def _find_before(self, target: Target, key: str) -> _KeptStory | None:
-        """Return the whole story that stays, as it is pinned, though the server has said that it has another one."""
-        return await self._find_kept(target, key, asks=False) if await self._is_there(key) else None
+    async def _serve_before(self, target: Target, error: Exception) -> str | None:
+        """Serve the whole story that stays, as it is pinned, though the server has said that it has another one; None: there is none."""
+        key = key_of(target)
+        kept = await self._find_kept(target, key, asks=False) if await self._is_there(key) else None
+        if kept is None:
+            return None
+        why = str(error) or f"not opened in {ORDER_SECONDS:g} s"
+        _log.info("play: %s: the edition before plays: %s", target.shown, why)
+        return await self._serve(key, target, kept.facts, kept.store)
 
     async def _find_kept(self, target: Target, key: str, *, asks: bool = True) -> _KeptStory | None:
         """Return the story that is kept, unless its server, which is asked if ``asks``, has another one by now."""

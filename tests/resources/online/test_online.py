@@ -125,6 +125,21 @@ async def test_a_pinned_story_whose_next_edition_cannot_be_opened_plays_as_it_wa
                 await served.source_for(Track("a", url))
 
 
+async def test_a_pinned_story_whose_next_edition_comes_too_slowly_plays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Page()
+    async with Site(a_mp3=page).serve() as site:
+        url = site.url("/a.mp3")
+        async with online(tmp_path) as served:
+            await served.keep(url, pinned=True)
+            await served.fetch_pinned()
+        page.body, page.etag, page.held = SOUND[::-1], '"2"', 20
+        async with online(tmp_path) as served:
+            monkeypatch.setattr(resources.online.online, "ORDER_SECONDS", 0.5)
+            assert await play(served, (await served.open(url)).tracks[0]) == SOUND
+
+
 async def test_an_edition_that_was_taken_back_is_not_fetched(tmp_path: Path) -> None:
     async with pinned_with_another(tmp_path, BROKEN_OFF) as (page, url):
         async with online(tmp_path) as served:
