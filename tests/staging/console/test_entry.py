@@ -203,6 +203,30 @@ def test_an_answer_that_is_not_the_clouds_is_told_as_that(inside: Page) -> None:
     assert told[6:] == ["HTTP 502"] * 2
 
 
+BROKEN_OFF = """
+  const done = arguments[0];
+  Promise.all([import("/console/static/js/api.js"), import("/console/static/js/i18n.js")]).then(async ([api, { errorText }]) => {
+    const real = window.fetch;
+    const broken = () => new Response(new ReadableStream({ start: (body) => body.error(new TypeError("network error")) }));
+    const texts = [];
+    window.fetch = async () => broken();
+    for (const ask of [api.get, api.getPublic, api.download]) await ask("/x").catch((error) => texts.push(errorText(error)));
+    const answers = [new Response('{"error": {"code": "csrf"}}', { status: 403 }), new Response("<html>log in</html>")];
+    window.fetch = async () => answers.shift();
+    await api.post("/x", {}).catch((error) => texts.push(errorText(error)));
+    window.fetch = real;
+    done(texts);
+  });"""
+
+
+def test_an_answer_that_breaks_off_is_the_networks_fault_and_none_of_the_page(inside: Page) -> None:
+    inside.open("/console/me")
+    told = inside.browser.execute_async_script(BROKEN_OFF)
+    away, foreign = "The cloud cannot be reached", "What answers is not the cloud but a proxy"
+    assert [text[: len(away)] for text in told[:3]] == [away] * 3
+    assert [text[: len(foreign)] for text in told[3:]] == [foreign]
+
+
 def test_a_page_that_needs_the_open_apis_description_says_that_the_cloud_is_away(
     inside: Page,
 ) -> None:

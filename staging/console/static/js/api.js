@@ -105,7 +105,7 @@ export async function getPublic(path) {
 export async function download(path, body = {}, told = () => {}) {
   const response = await send("POST", path, body);
   if (response.ok) told(response.headers);
-  return response.ok ? response.blob() : read(response.status, await textOf(response), path);
+  return response.ok ? whole(response.blob()) : read(response.status, await textOf(response), path);
 }
 
 async function request(method, path, body) {
@@ -120,9 +120,12 @@ async function request(method, path, body) {
   return read(response.status, text, path, asked);
 }
 
-async function textOf(response) {
+const textOf = (response) => whole(response.text());
+
+/** Return an answer's body. */
+async function whole(body) {
   try {
-    return await response.text();
+    return await body;
   } catch {  // the connection broke, or the deadline is over
     throw unreachable();
   }
@@ -141,7 +144,7 @@ async function renewToken() {
   const before = known;
   const response = await send("GET", "/session");
   if (!response.ok) return false;
-  const now = entered(await response.json());
+  const now = entered(read(response.status, await textOf(response), "/session"));
   if (now?.name === before?.name && now?.role === before?.role) return true;
   if (now === null) listener.lost();
   else listener.found(now);
