@@ -19,6 +19,14 @@ def left(folder: Path) -> str:
     return f"{disk.f_bavail * disk.f_frsize:,} bytes are free"
 
 
+def left_zh(folder: Path) -> str:
+    """Return the same in Chinese. Raises OSError."""
+    disk = os.statvfs(folder)
+    if disk.f_files and not disk.f_favail:
+        return f"再也放不下文件：{disk.f_files:,} 个 inode 都用完了"
+    return f"还剩 {disk.f_bavail * disk.f_frsize:,} 字节"
+
+
 def cause(folder: Path) -> str:
     """Return why a folder's disk takes nothing: it is full, or mounted read-only, as a system does with one that fails."""
     return "its disk is read-only" if is_read_only(folder) else "its disk is full"

@@ -71,15 +71,18 @@ def without_room(url: URL, error: SQLAlchemyError) -> StoreFaultError | None:
     is_file = url.get_backend_name() == engine.SQLITE
     if not is_file or engine.trouble_of(error) is not Trouble.FULL or not log.exists():
         return None
-    left, to_do, must = room.left(path.parent), "腾出空间", "free space on the disk"
     if room.is_read_only(path.parent):
-        left, to_do, must = (
-            "its disk is read-only",
-            "把磁盘挂载为可写",
-            "mount the disk for writing",
+        zh, en = (
+            ("磁盘是只读的", "把磁盘挂载为可写"),
+            ("its disk is read-only", "mount the disk for writing"),
+        )
+    else:
+        zh, en = (
+            (room.left_zh(path.parent), "腾出空间"),
+            (room.left(path.parent), "free space on the disk"),
         )
     return StoreFaultError(
-        f"{path}：{text}（{left}）；最后写入的在日志 {log.name} 里，没有空间建索引就读不了它，什么都没有丢：请{to_do}再启动",
-        f"{path}: {text} ({left}); what was written last is in its log {log.name}, which cannot be read without room for an "
-        f"index, and nothing is lost: {must} and start again",
+        f"{path}：{text}（{zh[0]}）；最后写入的在日志 {log.name} 里，没有空间建索引就读不了它，什么都没有丢：请{zh[1]}再启动",
+        f"{path}: {text} ({en[0]}); what was written last is in its log {log.name}, which cannot be read without room for an "
+        f"index, and nothing is lost: {en[1]} and start again",
     )

@@ -109,6 +109,7 @@ def test_a_log_without_room_for_its_index_is_told_with_what_to_do(
         told.value
     )
     assert str(told.value).endswith("nothing is lost: free space on the disk and start again")
+    assert "还剩 0 字节" in told.value.zh
     assert "cloud.sqlite-wal" in told.value.zh
     assert told.value.zh.endswith("请腾出空间再启动")
     assert (path.read_bytes(), log.read_bytes()) == before
