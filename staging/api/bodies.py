@@ -3,7 +3,8 @@
 The document lists the parameters of such a request and shows a JSON body beside it. Programs send JSON as
 ``application/x-www-form-urlencoded`` (curl's ``-d``), as ``text/plain`` (a browser's fetch) or without a type, forms
 (requests' ``data=``, and in parts: curl's ``-F``, a page's FormData), and parameters in the URL. The routes read JSON;
-`AnyForm` makes JSON of the others. A request that is JSON by its type and has no query is passed on unread.
+`AnyForm` makes JSON of the others. A request that is JSON by its type and has no query is passed on as it is. Wherever a
+parameter is, it has one value: which of two an app meant, no reader can know (docs/adr/0055).
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ LISTS = frozenset({"deviceUuids"})
 FIELDS_LIMIT = 64
 # What is sent once is what is meant: parameters that must not be repeated in an error.
 _SECRETS = frozenset({"token"})
+_WITH_BODY = frozenset({"POST", "PUT"})
+# RFC 9110, 8.4.1: no encoding.
+_PLAIN = "identity"
 _PARTS = "multipart/form-data"
 # RFC 2046, 5.1.1: a boundary has at most 70 characters.
 _BOUNDARY = re.compile(r';\s*boundary=(?:"([^"]{1,70})"|([^\s";,]{1,70}))', re.IGNORECASE)
@@ -56,11 +60,44 @@ def merged(body: bytes, query: bytes, kind: str = "") -> bytes:
     return json.dumps(found).encode("utf-8")
 
 
+def read_json(body: bytes) -> Any:
+    """Return what a JSON text says; a member that stands twice in one object has the same value both times.
+
+    Raises:
+        ValueError: it is no JSON.
+        RecursionError: it is too deep.
+        FieldError: a member has two values.
+    """
+    return json.loads(body, object_pairs_hook=_members)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    for name, value in pairs:
+        # The last one is in ``found``; 1 is not true, although Python says so.
+        if json.dumps(value) != json.dumps(found[name]):
+            raise FieldError(
+                name, found[name], "one value in the JSON object", secret=name in _SECRETS
+            )
+    return found
+
+
+def refuse_two_values(query: bytes) -> None:
+    """Raise FieldError if a parameter of a query that is no list has two values; all else is the route's to judge."""
+    text = query.decode("utf-8", "replace")
+    if text.count("=") > 1:
+        _once_each(parse_qsl(text, keep_blank_values=True), "the query")
+
+
 def _read_body(body: bytes) -> dict[str, Any] | None:
     if not body.strip():
         return {}
     try:
-        value = json.loads(body)
+        value = read_json(body)
+    except FieldError:
+        raise
     except (ValueError, RecursionError):
         # A text without "=" is no form; what begins as JSON was meant as JSON.
         if b"=" not in body or body.lstrip()[:1] in b'{["':
@@ -151,7 +188,7 @@ def _plain(value: object) -> object:
 
 
 class AnyForm:
-    """An ASGI application that hands its inner one each POST and PUT below ``prefix`` as JSON."""
+    """An ASGI application that hands its inner one each POST and PUT below ``prefix`` as JSON, and refuses what has two meanings."""
 
     def __init__(self, app: ASGIApp, prefix: str, forms: frozenset[str], refuse: Any) -> None:
         """Wrap ``app``.
@@ -169,27 +206,48 @@ class AnyForm:
         if not self._concerns(scope):
             await self._app(scope, receive, send)
             return
-        body = await _whole(receive)
-        if body is None:
-            return
         try:
-            body = merged(body, scope["query_string"], Headers(scope=scope).get("content-type", ""))
+            if scope["method"] not in _WITH_BODY:
+                refuse_two_values(scope["query_string"])
+            elif (read := await _read(scope, receive)) is None:
+                return
+            else:
+                scope, receive = read
         except FieldError as error:
             await self._refuse(error, scope["path"])(scope, receive, send)
             return
-        scope = {**scope, "headers": list(scope["headers"]), "query_string": b""}
-        headers = MutableHeaders(scope=scope)
-        headers["content-type"] = "application/json"
-        headers["content-length"] = str(len(body))
-        await self._app(scope, _once(body, receive), send)
+        await self._app(scope, receive, send)
 
     def _concerns(self, scope: Scope) -> bool:
-        if scope["type"] != "http" or scope["method"] not in {"POST", "PUT"}:
+        if scope["type"] != "http" or scope["path"] in self._forms:
             return False
-        if not scope["path"].startswith(self._prefix) or scope["path"] in self._forms:
-            return False
-        kind = Headers(scope=scope).get("content-type", "")
-        return bool(scope["query_string"]) or _essence(kind) != "application/json"
+        return bool(scope["path"].startswith(self._prefix))
+
+
+async def _read(scope: Scope, receive: Receive) -> tuple[Scope, Receive] | None:
+    """Return the request with its parameters as JSON, and what its body is received from; None if the client went away.
+
+    Raises:
+        FieldError: a parameter has two values, or the body has an encoding.
+    """
+    headers = Headers(scope=scope)
+    encoding, kind = headers.get("content-encoding", _PLAIN), headers.get("content-type", "")
+    if encoding.strip().lower() != _PLAIN:
+        raise FieldError(
+            "Content-Encoding", encoding, f'a body as it is ("{_PLAIN}", or no such header)'
+        )
+    body = await _whole(receive)
+    if body is None:
+        return None
+    if _essence(kind) == "application/json" and not scope["query_string"]:
+        _read_body(body)
+        return scope, _once(body, receive)
+    body = merged(body, scope["query_string"], kind)
+    scope = {**scope, "headers": list(scope["headers"]), "query_string": b""}
+    changed = MutableHeaders(scope=scope)
+    changed["content-type"] = "application/json"
+    changed["content-length"] = str(len(body))
+    return scope, _once(body, receive)
 
 
 async def _whole(receive: Receive) -> bytes | None:

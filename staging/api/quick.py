@@ -7,7 +7,6 @@ whose routes call the same functions; so the answers are the same, and refusals 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from staging.api.accounts import device_info
 from staging.api.auth import read_headers
+from staging.api.bodies import read_json
 from staging.api.control import control
 from staging.api.envelope import PREFIX, answer_to
 from staging.api.params import ControlBody
@@ -87,6 +87,7 @@ class Quick:
         if (
             scope["query_string"]
             or _header(scope, b"content-type") != _JSON
+            or _header(scope, b"content-encoding") is not None
             or _header(scope, b"origin") is not None
         ):
             return receive, None
@@ -96,7 +97,7 @@ class Quick:
         again = _first(messages, receive)
         try:
             whole = b"".join(message.get("body", b"") for message in messages)
-            body = ControlBody.model_validate(json.loads(whole))
+            body = ControlBody.model_validate(read_json(whole))
         except (ValidationError, ValueError, RecursionError):
             return again, None
         if body.method != "GET":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -43,6 +44,7 @@ TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
         ("name=", "", {"name": ""}),
         ('{"name": null}', "limit=", {"name": None, "limit": ""}),
         ("a=1&a=1", "", {"a": "1"}),
+        ('{"a": [1], "a": [1]}', "", {"a": [1]}),
         ("", "", {}),
     ],
 )  # fmt: skip
@@ -61,6 +63,8 @@ def test_what_is_neither_is_left_to_the_route(body: str) -> None:
         ('{"name": "a"}', "name=b", "name: got"),
         ("name=a", "name=b", "name: got"),
         ("name=a&name=b", "", "name: got"),
+        ('{"name": "a", "name": "b"}', "", "name: got"),
+        ('{"more": {"packageId": 1, "packageId": true}}', "", "packageId: got"),
         ("", "name=%FF", "the query: "),
         ("name=%FF", "", "the form: "),
         ("&".join(f"a{number}=1" for number in range(FIELDS_LIMIT + 1)), "", "the form: "),
@@ -197,6 +201,20 @@ async def test_an_order_is_taken_in_each_form(cloud: Any, kind: str, body: str, 
             "body: missing, expected a JSON object",
         ),
         ("/device/unbind", "application/json", "", 400, "body: missing, expected a JSON object"),
+        (
+            "/device/unbind",
+            "application/json",
+            f'{{"deviceUuid": "{UUID}", "deviceUuid": "0083000000000b"}}',
+            400,
+            'deviceUuid: got "0083000000000b", expected one value in the JSON object',
+        ),
+        (
+            "/device/control/send",
+            "application/json",
+            json.dumps(ORDER | {"method": "GET"})[:-1] + ', "name": "power"}',
+            "400",
+            'name: got "power", expected one value in the JSON object',
+        ),
         ("/device/unbind?deviceUuid=b", "", f"deviceUuid={UUID}", 400, "deviceUuid: got"),
         ("/device/unbind", "", "deviceUuid=x", 1208, "device uuid invalid: deviceUuid: got"),
         ("/device/query/data/connect", "", "deviceUuids=", "1801", "device id is empty"),
@@ -210,3 +228,54 @@ async def test_a_mistake_is_named_in_each_form(
     assert response.json()["code"] == code
     assert response.json()["message"].startswith(words)
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, gzip", ""])
+async def test_an_encoded_body_is_refused_by_the_name_of_its_encoding(
+    cloud: Any, kind: str, encoding: str
+) -> None:
+    body = gzip.compress(json.dumps(ORDER | {"method": "GET"}).encode())
+    headers = cloud.headers() | {"Content-Type": kind, "Content-Encoding": encoding}
+    response = await cloud.http.post("/v1/device/control/send", headers=headers, content=body)
+    assert response.status_code == 400
+    assert response.json()["message"].startswith(f'Content-Encoding: got "{encoding}", expected ')
+
+
+async def test_a_body_whose_encoding_is_none_is_read(cloud: Any) -> None:
+    cloud.bind()
+    headers = cloud.headers() | {"Content-Encoding": "Identity"}
+    body = {"deviceUuid": UUID, "name": "小兔"}
+    response = await cloud.http.put("/v1/device/name/update", headers=headers, json=body)
+    assert response.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (
+            f"/device/resource?deviceUuid={UUID}&deviceUuid=0083000000000b",
+            'deviceUuid: got "0083000000000b", expected one value in the query',
+        ),
+        ("/device/bind/list?limit=5&limit=6", 'limit: got "6", expected one value in the query'),
+        ("/device/bind/list?limit=5&limit=", 'limit: got "", expected one value in the query'),
+    ],
+)
+async def test_a_query_with_two_values_is_refused(cloud: Any, path: str, words: str) -> None:
+    cloud.bind()
+    response = await cloud.http.get(f"/v1{path}", headers=cloud.headers())
+    assert response.status_code == 400
+    assert response.json()["message"] == words
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/device/resource?deviceUuid={UUID}&deviceUuid={UUID}",
+        "/device/bind/list?limit=5&more=%FF&more=%FF&start=0",
+    ],
+)
+async def test_a_query_that_says_the_same_twice_is_read(cloud: Any, path: str) -> None:
+    cloud.bind()
+    response = await cloud.http.get(f"/v1{path}", headers=cloud.headers())
+    assert response.status_code == 200

@@ -40,6 +40,7 @@ ASKED: list[tuple[str, str, dict[str, Any], bool]] = [
     ("POST", SEND, {"content": b"", "headers": {"content-type": "application/json"}}, False),
     ("POST", SEND, {"content": b"\xff", "headers": {"content-type": "application/json"}}, False),
     ("POST", SEND, {"data": {"deviceUuid": UUID}}, False),
+    ("POST", SEND, {"json": GET_VOLUME, "headers": {"content-encoding": "gzip"}}, False),
 ]
 
 
