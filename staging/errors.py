@@ -83,7 +83,16 @@ class PackageTooLargeError(StagingError):
 
 
 class StoreBusyError(StagingError):
-    """The store cannot take the request now; a retry may succeed."""
+    """The store cannot take the request now; a retry may succeed.
+
+    Attributes:
+        zh: the same in Chinese.
+    """
+
+    def __init__(self, en: str, zh: str = "") -> None:
+        """Take the message in both languages; without a Chinese one it is the English one."""
+        super().__init__(en)
+        self.zh = zh or en
 
 
 class StoreFullError(StoreBusyError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from staging.commands.asking import REQUEST_LIMIT, SOCKET_NAME, UnknownWorkError, ask
 from staging.commands.audited import READS, system_user
 from staging.commands.common import DATABASE_VARIABLE, Result
-from staging.errors import NoServerError, StagingError
+from staging.errors import NoServerError, StagingError, StoreFaultError
 from wire.fields import dump_object
 
 WORK = "run"
@@ -103,7 +103,8 @@ def _result(told: dict[str, object]) -> tuple[Result, bool] | None:
         return None
     failed = told.get("failed")
     if failed is not None:
-        raise StagingError(str(failed))
+        zh = told.get("failed_zh")
+        raise StoreFaultError(str(zh), str(failed)) if zh else StagingError(str(failed))
     value, lines, code = told.get("value"), told.get("lines"), told.get("code")
     if isinstance(value, dict) and isinstance(lines, list) and isinstance(code, int):
         if note := told.get("note"):

@@ -22,7 +22,7 @@ from base.log_text import escape
 from base.printing import run_printing
 from staging.commands import at_server, audited, exits
 from staging.commands.common import DATABASE_VARIABLE, ZH, Commands, Result, language
-from staging.errors import StagingError, StoreFaultError
+from staging.errors import StagingError, StoreBusyError, StoreFaultError
 from wire.errors import WireError, show
 
 # The module of each subject and its commands, in the order of the help. A module adds its commands itself, with the
@@ -98,7 +98,7 @@ def _run_command(arguments: list[str] | None) -> int:
         reason = reason_of(error)
         if reason is None:
             raise
-        if isinstance(error, StoreFaultError) and language(os.environ) == ZH:
+        if isinstance(error, StoreFaultError | StoreBusyError) and language(os.environ) == ZH:
             reason = error.zh
         return _fail(reason)
     if result is None:

@@ -23,7 +23,7 @@ from staging.commands import at_server, audited, cli
 from staging.commands.asking import ANSWER_LIMIT
 from staging.commands.common import Result, TooMuchError
 from staging.data_dir import DataDir
-from staging.errors import StagingError, StoreBusyError
+from staging.errors import StagingError, StoreBusyError, StoreFaultError
 from staging.store import Database, engine
 from wire.errors import FieldError
 from wire.fields import dump_object, get_string
@@ -95,7 +95,9 @@ class Runs:
             reason = cli.reason_of(error)
             if reason is None:
                 raise
-            return {"failed": reason}
+            # The language is the asking command's, which is not this process's.
+            zh = error.zh if isinstance(error, StoreBusyError | StoreFaultError) else ""
+            return {"failed": reason, "failed_zh": zh}
         told = _told(options, result, note)
         # A few bytes for what is around it.
         if len(dump_object(told)) < ANSWER_LIMIT - 100:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from staging.errors import StagingError
+from staging.errors import StagingError, level_of
 from staging.store import (
     Database,
     order_rules,
@@ -110,7 +110,7 @@ class SilentUpdates:
             try:
                 await self._scan()
             except (StagingError, SQLAlchemyError) as error:
-                _log.warning("the scan for orders failed: %s", error)
+                _log.log(level_of(error), "the scan for orders failed: %s", error)
             await asyncio.sleep(self._pace.scan)
 
     async def _scan(self) -> None:
@@ -136,7 +136,7 @@ class SilentUpdates:
             try:
                 await self._order_next()
             except (StagingError, SQLAlchemyError) as error:
-                _log.warning("ordering silently: %s", error)
+                _log.log(level_of(error), "ordering silently: %s", error)
 
     async def _order_next(self) -> None:
         now = asyncio.get_running_loop().time()

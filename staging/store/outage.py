@@ -44,15 +44,24 @@ _ENDS = {
     Trouble.BUSY: "%s: takes everything again after %.0f s; %d requests were refused",
 }
 
+# What people are told in Chinese, before the driver's own words.
+_ZH = {
+    Trouble.GONE: "数据库连不上，恢复之前请求都会被拒绝",
+    Trouble.FULL: "数据库的磁盘写不进去，腾出空间后再试",
+    Trouble.BUSY: "数据库正忙，请再试一次",
+    Trouble.DAMAGED: "数据库损坏，story-cloud check 会说出哪里",
+}
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Spell:
-    """One time of trouble: its beginning, its last failure, and how much was refused."""
+    """One time of trouble: its beginning, its last failure and what the driver said of it, and how much was refused."""
 
     since: float
     last: float
+    reason: str
     refused: int = 0
 
 
@@ -79,7 +88,7 @@ class Outage:
         try:
             yield
         except PendingRollbackError as error:
-            raise StoreBusyError(f"{self._shown}: the connection was lost") from error
+            raise self._error(Trouble.GONE, "the connection was lost") from error
         except SQLAlchemyError as error:
             trouble = engine.trouble_of(error)
             if trouble is None:
@@ -93,11 +102,15 @@ class Outage:
         with self._lock:
             spell = self._spells.get(trouble)
             if spell is None:
-                spell = self._spells[trouble] = _Spell(now, now)
+                spell = self._spells[trouble] = _Spell(now, now, reason)
                 _log.error(_BEGINS[trouble], self._shown, reason + self._remedy(trouble))
-            spell.last = now
+            spell.last, spell.reason = now, reason
             spell.refused += 1
-        return _ERRORS.get(trouble, StoreBusyError)(f"{self._shown}: {reason}")
+        return self._error(trouble, reason)
+
+    def _error(self, trouble: Trouble, reason: str) -> StoreBusyError:
+        made = _ERRORS.get(trouble, StoreBusyError)
+        return made(f"{self._shown}: {reason}", f"{self._shown}：{_ZH[trouble]}（{reason}）")
 
     def _remedy(self, trouble: Trouble) -> str:
         """Return what a file's disk has left and what to do: SQLite names neither bytes nor inodes."""
@@ -116,8 +129,7 @@ class Outage:
         if spell is None or self._monotonic() - spell.last >= seconds:
             return
         spell.refused += 1
-        text = "no space" if trouble is Trouble.FULL else "no connection"
-        raise _ERRORS.get(trouble, StoreBusyError)(f"{self._shown}: {text}")
+        raise self._error(trouble, spell.reason)
 
     def _works(self, *, writes: bool) -> None:
         """Note that something was done; trouble that was long ago is then over."""

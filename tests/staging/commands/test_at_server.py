@@ -18,12 +18,14 @@ from sqlalchemy.orm import Session
 
 from staging.commands import at_server, audited, cli, command_socket, device_lists, runs
 from staging.commands.command_socket import Work, open_command_socket
-from staging.commands.common import DATABASE_VARIABLE
+from staging.commands.common import DATABASE_VARIABLE, LANGUAGE_VARIABLE
 from staging.commands.runs import OWN, Runs
 from staging.data_dir import DataDir
 from staging.errors import StagingError
 from staging.opening import open_store
 from staging.store import Database
+from staging.store.engine import Trouble
+from staging.store.outage import Outage
 from tests.staging.commands.test_audited import commands
 from wire.errors import FieldError
 
@@ -238,6 +240,25 @@ def test_a_store_that_is_too_slow_does_not_do_later_what_was_told_to_have_failed
         holding.join(30)
     monkeypatch.undo()
     assert served("device", "list")[1] == "no devices\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "words"), [("zh", "数据库的磁盘写不进去"), ("en", "the disk is full")]
+)
+def test_trouble_of_the_servers_store_is_told_in_the_language_of_who_asks(
+    served: Run, database: Database, monkeypatch: pytest.MonkeyPatch, language: str, words: str
+) -> None:
+    outage = Outage("the store")
+
+    def full(*_: object) -> NoReturn:
+        raise outage.note(Trouble.FULL, "the disk is full")
+
+    monkeypatch.setenv(LANGUAGE_VARIABLE, language)
+    monkeypatch.setattr(database, "write", full)
+    code, _, told = served("device", "add", "--uuid", UUID)
+    assert code == 1
+    assert words in told
+    assert ("数据库" in told) == (language == "zh")
 
 
 async def _hold(database: Database, held: threading.Event, free: threading.Event) -> None:

@@ -223,7 +223,8 @@ async def test_a_store_that_fails_once_is_tried_again(
     monkeypatch.setattr(silent_orders, "running", fail_once)
     publish(fleet.database)
     assert await fleet.next() in fleet.online
-    assert "ordering silently: busy" in caplog.text
+    assert failures > 1
+    assert caplog.text == ""  # the store tells of its trouble itself, once
 
 
 async def test_nothing_is_considered_without_a_silent_strategy(fleet: Fleet) -> None:

@@ -66,6 +66,23 @@ def test_what_an_error_means(outage: Outage, code: int, kind: type[StoreBusyErro
         fail(outage, code, "why")
     assert type(raised.value) is kind
     assert str(raised.value) == "the store: why"
+    assert "数据库" in raised.value.zh
+    assert "why" in raised.value.zh
+
+
+def test_who_comes_at_once_behind_a_lost_connection_is_told_the_same(outage: Outage) -> None:
+    fault = OperationalError(
+        "SELECT", {}, Exception("Connection refused"), connection_invalidated=True
+    )
+    told = []
+    for _ in range(2):
+        with pytest.raises(StoreBusyError) as raised, outage.watch():
+            raise fault
+        told.append((str(raised.value), raised.value.zh))
+    assert told[0] == told[1]
+    assert told[0][0] == "the store: Connection refused"
+    assert "数据库连不上" in told[0][1]
+    assert "Connection refused" in told[0][1]
 
 
 def test_an_error_of_the_statement_is_left_as_it_is(outage: Outage) -> None:
@@ -79,7 +96,7 @@ def test_a_full_disk_is_told_once_and_when_it_is_over(
     with pytest.raises(StoreFullError, match="disk is full"):
         fail(outage, *FULL)
     for _ in range(1000):
-        with pytest.raises(StoreFullError, match="no space"), outage.watch(writes=True):
+        with pytest.raises(StoreFullError, match="disk is full"), outage.watch(writes=True):
             pytest.fail("nothing is tried so soon")
     with outage.watch():
         pass  # reads go on
