@@ -81,6 +81,11 @@ def test_a_full_output_is_no_fault_of_the_command_s_files(code: str, unbuffered:
     assert (done.stderr, done.returncode) == ("prog: output: No space left on device\n", 1)
 
 
+@pytest.mark.parametrize(("unbuffered", "printed"), [("", ""), ("1", "x\n")])
+def test_an_output_that_is_to_have_no_buffer_has_none(unbuffered: str, printed: str) -> None:
+    assert run("print('x'); __import__('os')._exit(0)", "", unbuffered).stdout == printed
+
+
 def test_an_error_of_a_file_is_still_the_command_s() -> None:
     done = run(
         OF_FILES.format("print('x'); __import__('pathlib').Path('/dev/full').write_text('x')"), ""

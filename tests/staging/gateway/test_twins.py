@@ -257,6 +257,26 @@ async def test_a_cloud_that_was_killed_knows_it_when_it_is_back(
     assert cloud.gateway.has_twin(UUID)
 
 
+async def test_what_is_certain_is_in_the_store_soon(cloud: Any, clock: FakeClock) -> None:
+    await take_turns(cloud)
+    later = Twins(cloud.database, clock, lambda _uuid: None)
+    async with asyncio.timeout(DEADLINE):
+        while not await later.knows(UUID):
+            await asyncio.sleep(0.005)
+
+
+async def test_a_cloud_that_ends_stores_what_it_had_no_room_for(
+    cloud: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.database, "write", refuse)
+        for _ in range(SIGNS):
+            cloud.gateway.twins.note(UUID)
+        await cloud.gateway.twins.save()
+    await cloud.gateway.stop()
+    assert await Twins(cloud.database, clock, lambda _uuid: None).knows(UUID)
+
+
 async def test_a_machine_whose_own_dead_connection_is_there_is_not_refused(
     cloud: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

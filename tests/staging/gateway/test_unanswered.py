@@ -215,6 +215,19 @@ async def test_an_order_that_another_workers_cancellation_overtook_is_cancelled_
 
 
 @pytest.mark.one_database
+async def test_one_look_sends_once_to_a_device_that_a_cancellation_and_an_order_wait_for(
+    bench: Bench,
+) -> None:
+    number = bench.order()
+    del bench.sessions.by_uuid[UUID]
+    await bench.orders.cancel(UUID)
+    package = bench.package("1.2")
+    newer = bench.database.call(ota.order_verification, UUID, package, bench.clock.now)
+    bench.session = bench.register()
+    assert await bench.look() == [f"cancel {number}", str(newer.id)]
+
+
+@pytest.mark.one_database
 async def test_an_order_that_is_being_sent_is_waited_for(bench: Bench) -> None:
     bench.order()
     async with bench.session.ordering:
