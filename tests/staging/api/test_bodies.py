@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from staging.api.bodies import merged
+from staging.api.bodies import merged, read_json
 from wire.codes import Code
 from wire.errors import FieldError
 from wire.exchange import Answer
@@ -22,6 +22,20 @@ UUID = "0083000000000a"
 ORDER = {"deviceUuid": UUID, "method": "PUT", "name": "volume", "content": "9"}
 FORM = f"deviceUuid={UUID}&method=PUT&name=volume&content=9"
 TOKEN = "6dd5790b2163a0132e6c65c6dd6f9ef2"
+
+
+def test_what_stands_once_is_not_rendered_at_each_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of 16 KiB of nested objects stopped the event loop for half a second, whoever sent it."""
+    rendered: list[object] = []
+
+    def note(value: object) -> str:
+        rendered.append(value)
+        return str(value)
+
+    monkeypatch.setattr(json, "dumps", note)
+    depth = 500
+    assert "a" in read_json(('{"x":0,"x":0,"a":' * depth + "1" + "}" * depth).encode())
+    assert rendered == [0] * (2 * depth)
 
 
 @pytest.mark.parametrize(
