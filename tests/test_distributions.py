@@ -87,8 +87,8 @@ def test_the_clouds_wheel_has_all_of_its_packages(wheels: Wheels) -> None:
     assert packed == sources(*CLOUD_PACKAGES)
     assert "staging/console/static/index.html" in packed
     programs = text_of(wheels.cloud, "entry_points.txt")
-    assert "story-cloud = staging.commands.cli:main" in programs
-    assert "story-release = release.cli:main" in programs
+    assert "story-cloud = staging.commands.entry:main" in programs
+    assert "story-release = release.entry:main" in programs
 
 
 def test_the_cloud_needs_the_agent_of_the_same_version(wheels: Wheels) -> None:

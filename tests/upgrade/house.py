@@ -47,8 +47,10 @@ import json, sys
 from importlib.metadata import entry_points
 (script,) = {e for e in entry_points(group="console_scripts") if e.name == "story-cloud"}
 main = script.load()
+data = sys.argv[1]
 for words in json.loads(sys.argv[2]):
-    assert main([*words, "--data", sys.argv[1], "--json"]) == 0, words
+    sys.argv = ["story-cloud", *words, "--data", data, "--json"]
+    assert main() == 0, words
 """
 
 T = TypeVar("T")

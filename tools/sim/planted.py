@@ -46,7 +46,7 @@ class Plant:
 PLANTS = (
     Plant("no fsync of a record", "base.files", "                    os.fsync(self._file.fileno())\n", "", "storage task 1"),
     Plant("no fsync of a record's folder", "base.files", "            fsync_path(self._path.parent)", "            pass", "storage task 1"),
-    Plant("no fsync of a new folder's parent", "base.files", "        fsync_path(path.parent)\n        _note_settled", "        _note_settled", "storage task 1"),
+    Plant("no fsync of a new folder's parent", "base.files", "            fsync_path(path.parent)\n            _note_settled", "            _note_settled", "storage task 1"),
     Plant("a record is written in its place", "base.files", 'path.with_name(f".{path.name}.tmp")\n        self._mode', "path\n        self._mode", "storage task 2"),
     Plant("boot.json is written in its place", "ota.launch.boot", 'write_atomically(folder / "boot.json", text.encode(errors="replace"))', '(folder / "boot.json").write_bytes(text.encode(errors="replace"))', "storage launcher's record 2"),
     Plant("the task's folder is made without a sync", "ota.order.task", "    make_folder(path.parent)\n", "    path.parent.mkdir(parents=True, exist_ok=True)\n", "storage task 1"),

@@ -16,7 +16,7 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 def sources() -> str:
     rooms = ("agent/link", "transport", "wire", "staging/gateway", "staging/broker")
-    paho = Path(pytest.importorskip("paho").__path__[0])
+    paho = Path(pytest.importorskip("paho", reason="paho-mqtt is not installed").__path__[0])
     files = [path for room in rooms for path in (ROOT / room).rglob("*.py")]
     return "\n".join(path.read_text() for path in [*files, *paho.rglob("*.py")])
 

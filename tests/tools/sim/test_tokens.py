@@ -64,7 +64,7 @@ async def test_of_an_end_whose_cloud_died_meanwhile_nobody_knows_beside_another_
 ):
     class Died:
         async def write(self, *_work: object) -> None:
-            raise StoreBusyError
+            raise StoreBusyError("away")
 
     died: Any = Died()
     now = [100.0]
