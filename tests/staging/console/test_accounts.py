@@ -148,6 +148,9 @@ def test_the_pages_of_accounts_and_audit(inside: Page, stage: Stage) -> None:
     page.click(f"{row} [data-role=disable]")
     page.click("dialog [data-role=confirm]")
     page.see(row, "Disabled")
+    # Who works without a mouse stays where the button was.
+    page.wait(lambda: page.focused()["data"].get("role") == "enable", "focus")
+    assert page.focused()["label"].startswith(f"{name}: ")
     page.open("/console/audit")
     page.see("tr[data-action='account.disable']", name)
     page.type("input[name=actor]", "nobody", enter=True)

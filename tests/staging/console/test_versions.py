@@ -41,6 +41,8 @@ def test_an_update_is_uploaded_verified_passed_published_ordered_and_ends_in_suc
     page.see("dialog [data-part=preview]", "It covers 1 devices now")
     page.click("dialog [data-role=confirm]")
     page.see("tr[data-strategy] .chip", "Published")
+    # Who works without a mouse stays where the button was.
+    page.wait(lambda: page.focused()["text"] == "Withdraw", "focus")
     page.click("tr[data-strategy] a")
     page.see("[data-state]", "Published")
     page.see("[data-part=progress] tbody tr:last-child [data-count=covered]", "1")

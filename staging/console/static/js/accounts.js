@@ -22,10 +22,19 @@ export async function show(main, { signal }) {
   }
 
   function draw({ accounts, roles }) {
+    const at = document.activeElement;
+    const focused = list.contains(at) ? [at.closest("[data-account]")?.dataset.account, at.dataset.role] : null;
     put(list, h("table", { class: "list" },
       h("caption", { class: "sr" }, t("accounts")),
       h("thead", {}, h("tr", {}, ["user", "role", "state", "actions"].map((name) => h("th", { scope: "col" }, t(name))))),
       h("tbody", {}, accounts.map((account) => line(account, roles)))));
+    if (focused) refocus(...focused);
+  }
+
+  /** Whoever works without a mouse stays at the account; where "disable" was, "enable" is now. */
+  function refocus(account, role) {
+    const row = [...list.querySelectorAll("[data-account]")].find((each) => each.dataset.account === account);
+    (row?.querySelector(`[data-role="${role}"]`) ?? row?.querySelector("button"))?.focus();
   }
 
   /** Show a password that no other answer contains. */

@@ -19,7 +19,11 @@ export async function show(main, { signal }) {
   async function load() {
     const { strategies } = await get("/strategies");
     if (signal.aborted) return;
+    const at = document.activeElement;
+    const focused = list.contains(at) ? at.closest("[data-strategy]")?.dataset.strategy : null;
     put(list, strategies.length ? table(strategies) : empty(t("noStrategies"), t("noStrategiesHint")));
+    // Whoever works without a mouse stays at the strategy; where "publish" was, "withdraw" is now.
+    if (focused) list.querySelector(`[data-strategy="${focused}"] button`)?.focus();
   }
 
   function table(strategies) {
