@@ -11,7 +11,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from agent.settings import OtaSettings
+from agent.parser import build_parser
+from agent.settings import TABLES, OtaSettings
+from staging.commands.cli import SUBJECTS
 from tools.architecture import DOCUMENT, document, modules
 from tools.syntax import parse
 
@@ -148,3 +150,28 @@ def test_a_name_is_looked_up_in_the_source(name: str, *, there: bool) -> None:
 def test_the_table_of_imports_is_what_the_imports_are() -> None:
     text = DOCUMENT.read_text("utf-8")
     assert document(text) == text, "run python -m tools.architecture"
+
+
+# What systemd and the advisor call, and nobody types.
+NOT_TYPED = {"first-start", "advise-helper"}
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_each_readme_names_every_command_and_every_setting(name: str) -> None:
+    lines = (ROOT / name).read_text("utf-8").splitlines()
+    code = [
+        each
+        for line in lines
+        if line.startswith("| `")
+        for each in CODE.findall(line[: line.index(" |")])
+    ]
+    words = set(re.findall(r"[\w-]+", " ".join(code)))
+    commands = {name for names in SUBJECTS.values() for name in names}
+    commands |= set(build_parser()._subparsers._group_actions[0].choices) - NOT_TYPED  # type: ignore[union-attr,arg-type]
+    assert commands <= words
+    for table, kind in TABLES.items():
+        members = {field.name for field in dataclasses.fields(kind)}
+        # The first of a row has its table's name before it: `buttons.mute`, `next`.
+        assert members <= words, table
+        assert any(each.startswith(f"{table}.") for each in code), table
