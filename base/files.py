@@ -159,8 +159,10 @@ def replace_symlink(link: Path, target: str | None) -> None:
     fsync_path(link.parent)
 
 
-def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+def make_folder(folder: Path, *, mode: int = 0o755) -> None:
     """Create ``folder`` and its parents durably; ``mode`` is of ``folder`` alone, and narrowed by the umask.
+
+    Without one, others may look into it and change nothing in it, whatever the umask is.
 
     One that is there is synced in the one above it as well, once in each process: whoever made it may have been killed
     before that, and a power cut would take it with all that is in it.
@@ -174,7 +176,7 @@ def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     # One by one: of those that a kill leaves, the last alone is not synced.
     try:
         for path in reversed(missing):
-            path.mkdir(mode=mode if path == folder else 0o777, exist_ok=True)
+            path.mkdir(mode=mode if path == folder else 0o755, exist_ok=True)
             fsync_path(path.parent)
             _note_settled(path)
         folder.mkdir(exist_ok=True)  # raises if it is a file

@@ -95,6 +95,19 @@ def test_a_link_to_a_file_is_replaced_and_the_file_is_left(tmp_path: Path) -> No
     assert [(tmp_path / name).read_bytes() for name in ("link", "other")] == [b"new", b"old"]
 
 
+def test_nobody_else_may_write_into_a_new_folder_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_folder(tmp_path / "above" / "folder")
+        make_folder(tmp_path / "shared", mode=0o770)
+    finally:
+        os.umask(before)
+    modes = [
+        (tmp_path / name).stat().st_mode & 0o777 for name in ("above", "above/folder", "shared")
+    ]
+    assert modes == [0o755, 0o755, 0o770]
+
+
 def test_permissions_are_those_that_were_asked_for_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
