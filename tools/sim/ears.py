@@ -54,6 +54,8 @@ class SimRecording:
         """Use `start`."""
         self._of = of
         self._loop = asyncio.get_running_loop()
+        self._heard_until = self._loop.time()
+        """The end of the last block: what is said after it is in the next one."""
         of.recordings.add(self)
 
     @classmethod
@@ -72,10 +74,12 @@ class SimRecording:
         if not sounds.device:
             raise MicrophoneError(FaultKind.ENDED, "simulated: the device went away")
         begin, end = sounds.said
-        now = self._loop.time()
+        heard_until, self._heard_until = self._heard_until, self._loop.time()
+        now = self._heard_until
         if sounds.word_at is not None and sounds.word_at <= now:
-            late, sounds.word_at = now - sounds.word_at, None
-            if late < BLOCK_SECONDS:  # nobody was there to hear it when it was said
+            was_there = heard_until < sounds.word_at
+            sounds.word_at = None
+            if was_there:  # else nobody heard it when it was said
                 return WORD
         if not begin <= now < end:
             return QUIET
