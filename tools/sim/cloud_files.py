@@ -23,10 +23,18 @@ from tools.sim.rotting import rot_one
 
 STORE = "cloud.sqlite"
 TUF, TARGETS = "/tuf/", "targets/"
+# What SQLite says of a file without damage.
+SOUND = "ok"
 # What a cloud that has no room to read its store must say (docs/staging.md).
 NO_ROOM = "free space on the disk"
 # How often a bit of the store's own file is another one, of all that are of the store.
 STORE_PART = 0.4
+# How often it is, while the cloud runs, in the first byte of a page: others are mostly of what has gone, or another value.
+HEADS_PART = 0.7
+# Of SQLite's pages, its log, and their frames there.
+PAGE_BYTES, LOG_HEAD_BYTES, FRAME_HEAD_BYTES = 4096, 32, 24
+# Frames at the log's end: their pages are the ones that are read next.
+NEWEST = 8
 # Seconds until an operator puts a file back: of a cloud that does not start, and of one that runs.
 REFUSED_SECONDS, NOTICED_SECONDS = 30.0, 240.0
 # What was compared once is compared again after six hours at the latest, also without a trace of a change.
@@ -109,7 +117,8 @@ class CloudFiles:
             if isinstance(node, File) and path.startswith(f"/{STORE}")
         }
         name = f"/{STORE}" if chance < STORE_PART else f"/{STORE}-wal"
-        path = rot_one(mount, chance * 10 % 1, lambda path: path == name)
+        aim = (at_a_head,) if chance * 1000 % 1 < HEADS_PART else ()
+        path = rot_one(mount, chance * 10 % 1, lambda path: path == name, *aim)
         if path is not None:
             self.path, self._saved = path, saved
             self._mark = saved.get(f"/{STORE}-mark", b"")
@@ -117,14 +126,17 @@ class CloudFiles:
             self._note(f"cloud: a bit of {path} is another one, as it runs")
 
     def look(self, database: Database) -> None:
-        """Look whether a store that was opened with a damaged file has all that its mark says."""
-        noted = self._mark.split()
-        if not self.is_store or self.path.endswith("-mark") or len(noted) != len(State._fields):
+        """Look whether a store that was opened with a damaged file is whole, and has all that its mark says."""
+        if not self.is_store or self.path.endswith("-mark"):
             return
         own: Any = database
         with own._session() as session:  # noqa: SLF001  # `read` would take its place among the cloud's own
+            sound = str(session.execute(text("PRAGMA quick_check(1)")).scalar_one())
             found = int(session.execute(text("PRAGMA user_version")).scalar_one())
-        if found < int(noted[1], 16):
+        if sound != SOUND:
+            self.broken.append(f"a store was opened that is damaged: {sound}")
+        noted = self._mark.split()
+        if len(noted) == len(State._fields) and found < int(noted[1], 16):
             lacks = int(noted[1], 16) - found
             self.broken.append(f"a store was opened that lacks its last {lacks} transactions")
 
@@ -194,6 +206,15 @@ class CloudFiles:
             self.broken.append(f"{path} is the signed one again, and is not served: {fault}")
         self.refused_packages += 1
         return None
+
+
+def at_a_head(path: str, at: int, size: int) -> int:
+    """Return the byte that says what a page is, in the place of any one in the store, or of one of the newest frames of its log."""
+    if not path.endswith("-wal"):
+        return at - at % PAGE_BYTES
+    frames = max(1, (size - LOG_HEAD_BYTES) // (FRAME_HEAD_BYTES + PAGE_BYTES))
+    frame = frames - 1 - at % min(frames, NEWEST)
+    return LOG_HEAD_BYTES + frame * (FRAME_HEAD_BYTES + PAGE_BYTES) + FRAME_HEAD_BYTES
 
 
 def _is_package(path: str) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from staging.errors import StagingError
+from staging.gateway.session import REQUEST_LIMIT
 from tools.sim.cloud_files import NOTICED_SECONDS, REFUSED_SECONDS
 from tools.sim.faults import for_a_while
 from tools.sim.open_api import order
@@ -30,6 +31,8 @@ KILLED_PART = 0.4
 FULL_SECONDS, MORE_SECONDS, AGAIN_SECONDS = 130.0, 300.0, 100.0
 # Seconds for which the packages' server has no time.
 BUSY_SECONDS = 90.0
+# Seconds after the end of all faults at which machine and cloud have found each other again.
+RESTING_SECONDS = 60.0
 # Seconds until a token ends, and those of requests around that.
 TOKEN_SECONDS = 30.0
 AROUND = (-0.2, -0.01, 0.0, 0.01, 0.2, 3.0)
@@ -161,6 +164,30 @@ def repository_is_busy(world: World, chance: float) -> None:
         world.later(seconds, lambda: begin(world, world.cloud.order(world.machine.name, version)))
 
 
+def order_among_many(world: World, chance: float) -> None:
+    """Let a version be ordered while as many requests wait for the machine as may: it cannot be sent then, and the machine stays there.
+
+    Once more when all faults are over: a machine that comes back is sent what waits.
+    """
+    again = functools.partial(_order_among_many, world, 1.0 - chance)
+    world.at_rest["order among many"] = lambda: world.later(RESTING_SECONDS, again)
+    _order_among_many(world, chance)
+
+
+def _order_among_many(world: World, chance: float) -> None:
+    gateway, name = world.cloud.gateway, world.machine.name
+
+    async def ask() -> None:
+        if gateway is not None:
+            with contextlib.suppress(StagingError, SQLAlchemyError):
+                await gateway.control(name, "volume", "GET", None)
+
+    for _ in range(REQUEST_LIMIT):
+        begin(world, ask())
+    version = VERSIONS[int(chance * len(VERSIONS)) % len(VERSIONS)]
+    begin(world, world.cloud.order(name, version))
+
+
 def _order_damaged(world: World) -> None:
     """Let somebody order the version whose package is damaged, if one is."""
     for version, offered in world.repository.offered.items():
@@ -194,6 +221,7 @@ HAPPENINGS = {
     "cloud store rots": store_rots,
     "cloud cut while full": cut_while_full,
     "busy repository": repository_is_busy,
+    "order among many": order_among_many,
     "flood": flood,
     "rollout": rollout,
     "rollout act": rollout_act,

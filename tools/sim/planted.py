@@ -206,6 +206,8 @@ PLANTS = (
     Plant("two machines with one identity take turns without an end", "staging.gateway.twins", "SIGNS = 3\n", "SIGNS = 3000\n", "seeds"),
     Plant("a machine with another's identity is refused a few times", "staging.gateway.twins", "WINDOW_SECONDS = 600.0\n", "WINDOW_SECONDS = 100.0\n", "seeds"),
     Plant("two machines with one identity are known to one process", "staging.gateway.twins", "        for uuid, sign_time in found:\n", "        for uuid, sign_time in found[:0]:\n", "seeds"),
+    Plant("an order that a machine which is there does not answer is sent once", "staging.gateway.orders", "            begun.add(uuid)\n            session.spawn(self.send(session))\n", "            begun.add(uuid)\n", "seeds"),
+    Plant("a store with damaged pages is opened", "staging.opening", '    if found := "; ".join(soundness.damage(path, seconds)[: None if seconds is None else 1]):\n', '    if seconds is None and (found := "; ".join(soundness.damage(path, seconds))):\n', "seeds"),
 )  # fmt: skip
 
 

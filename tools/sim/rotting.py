@@ -10,8 +10,16 @@ from tools.sim.calls import Mount, real
 from tools.sim.disk import File, choose_bit, rot
 
 
-def rot_one(mount: Mount, chance: float, is_meant: Callable[[str], bool]) -> str | None:
-    """Change a bit of one of the files that are ``is_meant``, by their paths; return which, None without any."""
+def rot_one(
+    mount: Mount,
+    chance: float,
+    is_meant: Callable[[str], bool],
+    aim: Callable[[str, int, int], int] = lambda _path, at, _size: at,
+) -> str | None:
+    """Change a bit of one of the files that are ``is_meant``, by their paths; return which, None without any.
+
+    ``aim``: the byte in the place of another one of a file, by its path and size; one behind its end is not taken.
+    """
     disk = mount.disk
     files = {
         path: node
@@ -23,6 +31,8 @@ def rot_one(mount: Mount, chance: float, is_meant: Callable[[str], bool]) -> str
     if chosen is None:
         return None
     path, at, mask = chosen
+    aimed = aim(path, at, sizes[path])
+    at = aimed if aimed < sizes[path] else at
     rot(files[path], at, mask)
     descriptor = real.open(mount.root + path, os.O_RDWR)
     real.pwrite(descriptor, bytes([os.pread(descriptor, 1, at)[0] ^ mask]), at)

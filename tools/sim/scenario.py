@@ -83,6 +83,8 @@ ROTS = {"cloud bit rot": 20}
 STORE_ROTS = {"cloud store rots": 20}
 # Of who logs in at the open API, and who guesses there: in so many of dense seeds, and of days.
 LOG_INS = {"guesses": 10, "family logs in": 16}
+# Of updates that are ordered while a machine has no room for one more request; that has its own chance too.
+ORDERED_AMONG_MANY = {"order among many": 12}
 # Of a limit for the volume by night.
 NIGHT_LIMIT = {"night limit": 16}
 # Of two machines with one identity: in so many of dense seeds, and of days.
@@ -147,6 +149,7 @@ def scenario(
         "ages": AGES,
         "store rot": STORE_ROTS,
         "night limit": NIGHT_LIMIT,
+        "among many": ORDERED_AMONG_MANY,
     }
     for group, of_group in rare.items():
         events += _rarely(random.Random(f"{group} {seed}"), of_group, density, hours * HOUR, part)  # noqa: S311  # a simulation

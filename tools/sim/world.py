@@ -133,6 +133,8 @@ class World:
         """After so many calls of the disk the power goes when the machine's next update tells its end; 0: it stays."""
         self.undo: dict[str, Callable[[], None]] = {}
         """What ends each fault that is under way."""
+        self.at_rest: dict[str, Callable[[], None]] = {}
+        """What is done once all faults are over."""
 
     def _make_broker(self, on: Platform, template: Template) -> BrokerProcess:
         ca = self.folder / "ca.pem"
@@ -236,6 +238,8 @@ class World:
     async def _settle(self) -> None:
         self.note("-- all faults are over")
         heal(self)
+        for work in self.at_rest.values():
+            work()
         go_to_bed(self, self._quiet)
         self.rollouts.end_all()
         begin = self.quiet_since = self.loop.time()

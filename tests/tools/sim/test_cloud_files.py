@@ -13,7 +13,7 @@ from ota.errors import FetchError
 from staging.releases.stock import Stock
 from staging.store import Database
 from tools.sim.calls import Calls, Mount, lay_out
-from tools.sim.cloud_files import CloudFiles
+from tools.sim.cloud_files import CloudFiles, at_a_head
 from tools.sim.disk import Left
 
 DATA = b"a package"
@@ -109,6 +109,41 @@ def test_a_store_that_lacks_what_its_mark_says_is_told(
     made.look(database)
     database.close()
     assert bool(made.broken) is is_broken
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_a_store_that_is_opened_with_damaged_pages_is_told(
+    tmp_path: Path,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    made, path = CloudFiles(lambda _line: None), tmp_path / "cloud.sqlite"
+    Database(path).close()
+    if is_broken:
+        data = bytearray(path.read_bytes())
+        data[-4096] ^= 0x40
+        path.write_bytes(data)
+    made.path = "/cloud.sqlite"
+    database = Database(path)
+    made.look(database)
+    database.close()
+    assert len(made.broken) == is_broken
+    assert all(told.startswith("a store was opened that is damaged: ") for told in made.broken)
+
+
+@pytest.mark.parametrize(
+    ("path", "at", "size", "aimed"),
+    [
+        ("/cloud.sqlite", 4095, 8192, 0),
+        ("/cloud.sqlite", 8000, 8192, 4096),
+        ("/cloud.sqlite-wal", 0, 32 + 4120, 56),
+        ("/cloud.sqlite-wal", 9, 32 + 20 * 4120, 32 + 18 * 4120 + 24),
+        ("/cloud.sqlite-wal", 15, 32 + 20 * 4120, 32 + 12 * 4120 + 24),
+    ],
+)
+def test_a_bit_is_aimed_at_what_says_what_a_page_is(
+    path: str, at: int, size: int, aimed: int
+) -> None:
+    assert at_a_head(path, at, size) == aimed
 
 
 def running(tmp_path: Path) -> tuple[CloudFiles, Mount, dict[str, bytes]]:

@@ -18,13 +18,17 @@ class Ending:
     def __init__(self, update_seconds: float) -> None:
         self.now = self.begin = 360.0
         self.update_seconds = update_seconds
+        self.rested_at: list[float] = []
         told: Any = SimpleNamespace(
             note=lambda _text: None, _quiet=300.0, _look=self.look, _judge=lambda _faults: None,
             rollouts=SimpleNamespace(end_all=lambda: None), outcome=SimpleNamespace(fault=""),
             loop=SimpleNamespace(time=lambda: self.now), _is_updating=self.is_updating,
-            observer=SimpleNamespace(waiting=0, ending=self.look),
+            observer=SimpleNamespace(waiting=0, ending=self.look), at_rest={"again": self.rest},
         )  # fmt: skip
         self.world: World = told
+
+    def rest(self) -> None:
+        self.rested_at.append(self.now)
 
     def is_updating(self) -> bool:
         return self.now < self.begin + self.update_seconds
@@ -46,6 +50,7 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(world, "end_faults", lambda _ending: [])
         monkeypatch.setattr(world, "asyncio", SimpleNamespace(sleep=ending.sleep))
         await World._settle(ending.world)
+        assert ending.rested_at == [ending.begin]
         return ending.now - ending.begin
 
     return run
