@@ -31,7 +31,9 @@ from staging.gateway.silent import Pace
 NEVER = 86_400.0
 # Of the cloud's gateway: there are no silent updates and no rollouts, which it would look for every few seconds. What a device has not
 # answered is looked for, in a whole day more rarely.
-GATEWAY, GATEWAY_OF_DAYS = Pace(scan=NEVER, look=NEVER), Pace(scan=NEVER, look=NEVER, again=300.0)
+GATEWAY, GATEWAY_OF_DAYS = Pace(scan=NEVER, look=NEVER), Pace(scan=NEVER, look=NEVER, again=1200.0)
+# Seconds between two looks for two machines with one identity that another process has found, where there are any.
+TWINS_SECONDS = 120.0
 # Seconds between two saves of who was there when, in a world that prunes nothing.
 PRESENCE_SECONDS = 1800.0
 
@@ -40,8 +42,6 @@ def slow_down() -> None:
     """Set them, for the rest of the process."""
     # What other processes of the cloud have done to the store: there are none.
     staging.gateway.renewals.LOOK_SECONDS = staging.gateway.family.LOOK_SECONDS = NEVER
-    # Each process that must know it at once looks by itself.
-    staging.gateway.twins.LOOK_SECONDS = 120.0
     # How late the store is with what the gateway knows.
     staging.gateway.control_history.FLUSH_SECONDS = 30.0
     staging.gateway.presence.FLUSH_SECONDS = PRESENCE_SECONDS
@@ -65,3 +65,8 @@ def slow_down() -> None:
     chime.chime_samples = functools.cache(chime.chime_samples)  # they are always the same
     names: Any = time
     names.tzset = lambda: None  # the zone stays
+
+
+def look_for_twins(*, are_there: bool) -> None:
+    """Let the cloud of the next world look for what others know of two machines with one identity, if it may have such; who must know it at once looks by itself."""
+    staging.gateway.twins.LOOK_SECONDS = TWINS_SECONDS if are_there else NEVER

@@ -117,12 +117,15 @@ async def _give(world: World, api: OpenApi, *, is_settled: bool) -> None:
     apps, orders, uuid = world.observer.apps, world.twins.orders, world.twins.uuid
     value, gateway = orders.begin(), world.cloud.gateway
     is_there = is_settled and gateway is not None and gateway.is_online(uuid)
+    moves = world.twins.moves
 
     world.observer.count("orders to two with one identity")
     if apps.tokens.is_refused:
         await apps.tokens.renew(api)
     answer = await apps.ask(api, order(apps.tokens.key, uuid, NAME, value))
     orders.answered(value, world.loop.time(), answer)
+    if orders.is_by_broker and world.twins.moves != moves:
+        return  # its answer is lost as the other one takes the place at the broker
     if is_there and gateway is world.cloud.gateway:
         orders.must_be_done(value, answer)
 

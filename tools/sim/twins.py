@@ -154,6 +154,8 @@ class Twins:
         self.is_allowed = False
         """Whether nobody else is the device that they are."""
         self.orders = TwinOrders()
+        self.moves = 0
+        """How often one of them came or went; behind a broker the one that is refused takes the other's place there for a moment."""
         self._both: list[Twin] = []
         self._since = 0.0
         """Since when both are there, and one process of the cloud knows them."""
@@ -236,6 +238,7 @@ class Twins:
         return False
 
     def _hear(self, twin: Twin, is_up: bool) -> None:  # noqa: FBT001
+        self.moves += 1
         self._look_at_cloud()
         if is_up:
             self._world.observer.count("twins let in")

@@ -36,11 +36,11 @@ from tools.sim.machine import Machine, Platform
 from tools.sim.moments import watch_restarts
 from tools.sim.net import Network
 from tools.sim.observer import Observer
-from tools.sim.paces import slow_down
+from tools.sim.paces import look_for_twins, slow_down
 from tools.sim.pruning import Terms, sign_nothing
 from tools.sim.repository import Repository, SimWeb
 from tools.sim.rollouts import Rollouts, pace_of, watch_openings
-from tools.sim.scenario import DAMAGE, HOUR, ROLLOUT, ROTS, STORE_ROTS, VOICE, Event
+from tools.sim.scenario import DAMAGE, HOUR, ROLLOUT, ROTS, STORE_ROTS, TWINS, VOICE, Event
 from tools.sim.second_worker import NAME as SECOND
 from tools.sim.second_worker import has_second
 from tools.sim.twins import Twins
@@ -189,6 +189,7 @@ class World:
         # Those are others' where there are rollouts, or a machine that reports too much.
         taken = [*ROLLOUT, *(["flood"] if terms is not None else [])]
         self.twins.is_allowed = not any(event.what in taken for event in events)
+        look_for_twins(are_there=any(event.what in TWINS for event in events))
         try:
             self.loop.run_until_complete(
                 self.loop.create_task(

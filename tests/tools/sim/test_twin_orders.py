@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tools.sim import twin_orders
 from tools.sim.open_api import Answer
-from tools.sim.twin_orders import TwinOrders
+from tools.sim.twin_orders import TwinOrders, give
 from wire.codes import Code
 from wire.exchange import Request
 
@@ -77,4 +80,38 @@ def test_one_of_two_that_is_there_does_what_it_is_told(
 ) -> None:
     orders = TwinOrders()
     orders.must_be_done(orders.begin(), answer)
+    assert bool(orders.broken) is is_broken
+
+
+@pytest.mark.parametrize(
+    ("is_by_broker", "moves", "is_broken"),
+    [(True, 0, True), (True, 1, False), (False, 1, True)],
+)
+async def test_an_answer_is_lost_where_the_other_one_takes_the_place_at_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+    is_by_broker: bool,  # noqa: FBT001
+    moves: int,
+    is_broken: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(twin_orders, "order", lambda *_told: None)
+    orders, works = TwinOrders(), list[Coroutine[Any, Any, None]]()
+    orders.is_by_broker = is_by_broker
+    twins = SimpleNamespace(orders=orders, uuid="a", are_there=True, moves=7)
+
+    async def ask(_api: Any, _request: Any) -> Answer:
+        twins.moves += moves
+        return TIMED_OUT
+
+    apps = SimpleNamespace(ask=ask, tokens=SimpleNamespace(is_refused=False, key=None))
+    gateway = SimpleNamespace(is_online=lambda _uuid: True)
+    api = SimpleNamespace(begin=works.append)
+    world: Any = SimpleNamespace(
+        cloud=SimpleNamespace(some_api=lambda: api, gateway=gateway),
+        observer=SimpleNamespace(apps=apps, count=lambda _what: None),
+        twins=twins,
+        loop=SimpleNamespace(time=lambda: 10.0),
+    )
+    give(world, is_settled=True)
+    for work in works:
+        await work
     assert bool(orders.broken) is is_broken
