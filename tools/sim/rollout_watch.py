@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from staging.rollouts.decision import State
+from wire.ota import version_key
 
 FINAL = frozenset({"SUCCESS", "FAILED"})
 # After so many seconds an act that was begun and has not ended was taken away by a kill.
@@ -64,6 +65,8 @@ class RolloutWatch:
     broken: list[str] = field(default_factory=list)
     offered: set[str] = field(default_factory=set)
     """Machines that an app was told of it for."""
+    uncovered: set[str] = field(default_factory=set)
+    """Machines that had its version or a newer one, and no order of it: shares are of the others, and who goes back joins by its place."""
     stopped_at: int | None = None
     """Since when nothing of it may begin; None: it may, or that is not known."""
     _act_until: int | None = None
@@ -101,6 +104,15 @@ class RolloutWatch:
         if self.stopped_at is not None and asked > self.stopped_at:
             self.broken.append(f"it is offered to {uuid}, and is stopped")
 
+    def note_versions(self, seen: Seen, version: str, running: Mapping[str, str]) -> None:
+        """Note which version each machine runs, where the rollout is of ``version``."""
+        ordered = {order.uuid for order in seen.orders}
+        self.uncovered |= {
+            uuid
+            for uuid, own in running.items()
+            if uuid not in ordered and version_key(own) >= version_key(version)
+        }
+
     def note_order(self, uuid: str, received: int) -> None:
         """Note that a machine was handed an order of it."""
         late = None if self.stopped_at is None else received - self.stopped_at
@@ -132,7 +144,7 @@ class RolloutWatch:
     def _check_phases(self, seen: Seen) -> None:
         reached = {order.uuid for order in seen.orders} | self.offered
         most, tagged = self._admitted(seen.opened)
-        beyond = reached - tagged
+        beyond = reached - tagged - self.uncovered
         if len(beyond) > most:
             phases = ", ".join(self.plan.phases[: seen.opened])
             self.broken.append(f"{len(reached)} machines were reached in the phases {phases}")

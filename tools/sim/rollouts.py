@@ -286,6 +286,7 @@ class Rollouts:
                 self._halts.add((number, seen.halt_time))
                 self._world.observer.count("rollouts halted")
             self._orders.update({order.id: number for order in seen.orders})
+            self.watches[number].note_versions(seen, self._versions[number], self._running())
             self.watches[number].look(seen, now)
         for machine in self.fleet.values():
             for received in machine.received:
@@ -294,6 +295,12 @@ class Rollouts:
                     self._told.add((machine.name, received))
                     at = int((START + received.at) * 1000)
                     self.watches[number].note_order(machine.name, at)
+
+    def _running(self) -> dict[str, str]:
+        """Return which version each machine runs, by its device."""
+        own = self._world.machine
+        whole = {own.name: own.running} if own.running else {}
+        return {**whole, **{name: each.version for name, each in self.fleet.items()}}
 
     def judge_end(self) -> None:
         """Compare the ends of all orders with what became of them."""

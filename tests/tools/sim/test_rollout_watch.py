@@ -91,3 +91,12 @@ def test_each_order_ends_as_its_machine_did(
     assert bool(watch.broken) is is_broken
     watch.judge_end(replace(ONE, orders=(replace(WELL, status=status, uuid="whole"),)), ends)
     assert len(watch.broken) == int(is_broken)
+
+
+def test_who_had_a_newer_version_as_a_share_opened_joins_later_by_its_place() -> None:
+    late = replace(ONE, orders=(WELL, Order(2, "b", "CREATED", 45_000)))
+    for running, is_broken in (({"b": "1.0.0"}, True), ({"b": "1.10.0", "a": "1.2.0"}, False)):
+        watch = RolloutWatch(PLAN)
+        watch.note_versions(ONE, "1.2.0", running)
+        assert bool(look(ONE, late, watch=watch)) is is_broken
+        assert "a" not in watch.uncovered  # by its order
