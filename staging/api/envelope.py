@@ -171,8 +171,11 @@ class Boundary:
                 await response(scope, receive, watch)
                 return
             await self._app(scope, _limited(receive), watch)
-        except HTTPException as error:  # of a body that is read before the routes
-            await failure(_from_http(error), scope["path"])(scope, receive, send)
+        except (
+            HTTPException
+        ) as error:  # of a body that is read before the routes, or while an answer goes out
+            if not started:
+                await failure(_from_http(error), scope["path"])(scope, receive, send)
         except Exception as error:  # noqa: BLE001  # logged here, and not shown to the app
             _log.exception("%s %s failed", scope["method"], scope["path"])
             if not started:

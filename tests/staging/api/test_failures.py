@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from staging.api import failures
-from staging.api.envelope import PREFIX
+from staging.api.envelope import PREFIX, Boundary
 from staging.api.failures import CODED_BY_NUMBER
 from staging.errors import AlreadyBoundError, ErrorCode, RefusedError
 from staging.store import access, apps, devices, product_setup, releases, rollout_acts
@@ -276,3 +276,27 @@ def test_declared_errors_of_one_status_are_one_description() -> None:
     assert declared[404]["description"] == (
         "404 no such access_token; 1211 accountUuid not found; 1209 device not exist"
     )
+
+
+@pytest.mark.parametrize("starts", [False, True])
+async def test_a_body_that_grows_too_long_is_told_until_an_answer_has_begun(
+    *, starts: bool
+) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def inner(_scope: Any, receive: Any, send: Any) -> None:
+        if starts:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:
+            await receive()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": bytes(100_000), "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(dict(message))
+
+    scope = {"type": "http", "method": "GET", "path": f"{PREFIX}/x", "headers": []}
+    await Boundary(inner)(scope, receive, send)
+    begun = [each["status"] for each in sent if each["type"] == "http.response.start"]
+    assert begun == ([200] if starts else [413])
