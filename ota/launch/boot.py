@@ -133,13 +133,13 @@ def parse_boot(text: str) -> BootRecord:
             last_rollback=_rollback(source["last_rollback"]),
             base=_version(source.get("base")),
         )
+        # Of all members, as a later version may have more: those are for it alone, and are no damage.
+        found = _sum({name: value for name, value in source.items() if name != "sum"})
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise BootRecordError(f"boot.json: {type(error).__name__}: {error}") from error
     if record.trial is not None and record.trial.version != record.active:
         raise BootRecordError("boot.json: the version on trial is not the active one")
-    # Of all members, as a later version may have more: those are for it alone, and are no damage.
-    members = {name: value for name, value in source.items() if name != "sum"}
-    if source.get("sum", _sum(members)) != _sum(members):
+    if "sum" in source and source["sum"] != found:
         raise BootRecordError("boot.json: its members are not those that were written")
     return record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import zlib
 from pathlib import Path
 
@@ -92,6 +93,13 @@ def test_a_record_of_a_later_version_is_read_though_it_has_members_that_are_not_
     assert parse_boot(f'{later}, "sum": {number}}}') == BootRecord("1.1")
     with pytest.raises(BootRecordError, match="not those that were written"):
         parse_boot(f'{later.replace("乙", "甲")}, "sum": {number}}}')
+
+
+def test_a_record_that_is_as_deep_as_can_be_read_is_damage_at_most() -> None:
+    text = '{"active": "1.1", "previous": null, "trial": null, "last_rollback": null, "sum": 7, "x": DEEP}'
+    for depth in range(800, sys.getrecursionlimit() + 10):
+        with pytest.raises(BootRecordError):
+            parse_boot(text.replace("DEEP", "[" * depth + "]" * depth))
 
 
 def test_a_trial_that_is_not_of_the_active_version_is_damage() -> None:
