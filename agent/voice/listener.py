@@ -411,8 +411,7 @@ class Listener:
         if found.event is Heard.START:
             self._happen(Event.BEGAN)
         if self._utterance is not None and self.state is State.SPEAKING:
-            for each in found.blocks:
-                self._utterance.add(each)
+            self._utterance.add_all(found.blocks, begins=found.event is Heard.START)
         if found.event in {Heard.END, Heard.LIMIT}:
             self._happen(Event.ENDED)
 

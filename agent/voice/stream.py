@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 from agent.link import Link, LinkError, ReportRejectedError
@@ -106,8 +106,21 @@ class LiveUtterance:
         self._on_drop, self._on_segment = on_drop, on_segment
         self._frames = SpeexFrames(settings.band.rate, settings.quality)
         self._segmenter = Segmenter(number, settings.band.rate, settings.style)
-        self._waiting: asyncio.Queue[VoiceSegment] = asyncio.Queue(QUEUE_SEGMENTS)
+        self._waiting: asyncio.Queue[VoiceSegment] = asyncio.Queue()
+        self._early = 0
+        """How many of those that wait came all at once, with the begin."""
         self._task = asyncio.create_task(self._send())
+
+    def add_all(self, blocks: Iterable[bytes], *, begins: bool = False) -> None:
+        """Add blocks; ``begins``: they are the sound until the begin was noticed.
+
+        That comes all at once, seconds of it after a wake word that was heard late, and is late by nobody's fault: its
+        segments wait beside `QUEUE_SEGMENTS` of what follows.
+        """
+        for block in blocks:
+            before = self._waiting.qsize()
+            self.add(block)
+            self._early += self._waiting.qsize() - before if begins else 0
 
     def add(self, block: bytes) -> None:
         """Encode one block of 640 bytes; a segment that it fills is sent at once."""
@@ -123,25 +136,20 @@ class LiveUtterance:
     def _put(self, segment: VoiceSegment) -> None:
         if self.dropped is not None:
             return
-        try:
-            self._waiting.put_nowait(segment)
-        except asyncio.QueueFull:
+        if self._waiting.qsize() - self._early >= QUEUE_SEGMENTS:
             self._fail(Drop.OVERFLOW, f"{QUEUE_SEGMENTS} segments wait for the cloud's answers")
+        else:
+            self._waiting.put_nowait(segment)
 
     async def finish(self) -> bool:
         """Send the rest and the end; return whether the cloud has acknowledged all of it."""
         if self.dropped is None:
             self._queue(self._frames.finish())
+            # Nothing follows these that could be late: they may wait for their turn.
             for segment in self._segmenter.finish():
-                await self._put_last(segment)
+                self._waiting.put_nowait(segment)
         await asyncio.wait([self._task])
         return self.dropped is None
-
-    async def _put_last(self, segment: VoiceSegment) -> None:
-        """Queue a segment of the end: nothing follows that could be late, so it may wait for its place."""
-        putting = asyncio.ensure_future(self._waiting.put(segment))
-        await asyncio.wait([putting, self._task], return_when=asyncio.FIRST_COMPLETED)
-        putting.cancel()
 
     def drop(self) -> bool:
         """Send nothing of it any more; return whether that changed anything.
@@ -169,6 +177,7 @@ class LiveUtterance:
     async def _send(self) -> None:
         while True:
             segment = await self._waiting.get()
+            self._early = max(0, self._early - 1)
             self.size += len(segment.voice_data)
             self.seconds += len(unpack_frames(segment.voice_data)) * FRAME_SECONDS
             try:

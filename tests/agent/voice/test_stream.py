@@ -76,11 +76,33 @@ async def test_the_first_segment_leaves_with_its_fifteenth_frame() -> None:
 
 async def test_the_time_before_the_begin_fills_a_segment_at_once() -> None:
     bench = Bench()
-    for block in tone(20):  # what an endpointer gives with START
-        bench.utterance.add(block)
+    bench.utterance.add_all(tone(20), begins=True)  # what an endpointer gives with START
     await bench.sent(1)
     assert bench.drops == []
     await bench.utterance.close()
+
+
+async def test_four_seconds_since_a_wake_word_that_was_heard_late_come_at_once_and_arrive() -> None:
+    bench = Bench()
+    bench.utterance.add_all(tone(200), begins=True)
+    assert await bench.utterance.finish()
+    assert bench.drops == []
+    assert bench.utterance.segments > 200 // 15
+
+
+async def test_behind_what_came_with_the_begin_three_segments_may_wait() -> None:
+    bench = Bench()
+    bench.link.report = lambda _data: asyncio.Event().wait()  # type: ignore[method-assign, assignment, return-value]
+    blocks = tone(15 * 14 + 1)
+    bench.utterance.add_all(blocks[: 15 * 10 + 1], begins=True)
+    await asyncio.sleep(0)  # the first of them is on its way
+    for block in blocks[15 * 10 + 1 : 15 * 13 + 1]:
+        bench.utterance.add(block)
+    assert bench.drops == []
+    for block in blocks[15 * 13 + 1 :]:
+        bench.utterance.add(block)
+    assert [reason for reason, _ in bench.drops] == [Drop.OVERFLOW]
+    assert not await bench.utterance.finish()
 
 
 async def test_three_segments_may_wait_and_the_fifth_drops_the_utterance() -> None:
